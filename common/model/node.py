@@ -1,0 +1,139 @@
+"""Nodes and the cluster itself."""
+
+from __future__ import annotations
+
+from msgspec import field
+
+from common.model.base import Object, Spec
+from common.model.service import SECOND, Driver
+from common.model.shared import GenericResource, Platform
+
+
+class NodeSpec(Spec, omit_defaults=False):
+    """`role`: worker or manager; `availability`: active, pause, drain."""
+
+    name: str = ""
+    labels: dict[str, str] = {}
+    role: str = "worker"
+    availability: str = "active"
+
+
+class NodeResources(Spec):
+    nano_cpus: int = 0
+    memory_bytes: int = 0
+    generic_resources: list[GenericResource] = []
+
+
+class Plugin(Spec, omit_defaults=False):
+    type: str
+    name: str
+
+
+class EngineDescription(Spec):
+    engine_version: str = ""
+    labels: dict[str, str] = {}
+    plugins: list[Plugin] = []
+
+
+class TLSInfo(Spec):
+    trust_root: str = ""
+    cert_issuer_subject: str = ""
+    cert_issuer_public_key: str = ""
+
+
+class NodeDescription(Spec):
+    """What a worker says of itself when its session starts, and again when it changes."""
+
+    hostname: str = ""
+    platform: Platform = Platform()
+    resources: NodeResources = NodeResources()
+    engine: EngineDescription = EngineDescription()
+    tls_info: TLSInfo | None = None
+
+
+class NodeStatus(Spec):
+    """`state`: unknown, down, ready, disconnected."""
+
+    state: str = "unknown"
+    message: str = ""
+    addr: str = ""
+
+
+class ManagerStatus(Spec):
+    leader: bool = False
+    reachability: str = "unknown"
+    addr: str = ""
+
+
+class Node(Object):
+    spec: NodeSpec = NodeSpec()
+    description: NodeDescription = NodeDescription()
+    status: NodeStatus = NodeStatus()
+    manager_status: ManagerStatus | None = None
+
+
+class Orchestration(Spec, omit_defaults=False):
+    task_history_retention_limit: int | None = 5
+
+
+class RaftConfig(Spec, omit_defaults=False):
+    snapshot_interval: int = 10_000
+    keep_old_snapshots: int | None = 0
+    log_entries_for_slow_followers: int = 500
+    election_tick: int = 10
+    heartbeat_tick: int = 1
+
+
+class DispatcherConfig(Spec, omit_defaults=False):
+    heartbeat_period: int = 5 * SECOND
+
+
+class ExternalCA(Spec):
+    protocol: str = "cfssl"
+    url: str = ""
+    options: dict[str, str] = {}
+    ca_cert: str = field(default="", name="CACert")
+
+
+class CAConfig(Spec):
+    node_cert_expiry: int = 7776000 * SECOND
+    external_cas: list[ExternalCA] = field(default_factory=list, name="ExternalCAs")
+    signing_ca_cert: str = field(default="", name="SigningCACert")
+    signing_ca_key: str = field(default="", name="SigningCAKey")
+    force_rotate: int = 0
+
+
+class EncryptionConfig(Spec, omit_defaults=False):
+    auto_lock_managers: bool = False
+
+
+class TaskDefaults(Spec):
+    log_driver: Driver | None = None
+
+
+class ClusterSpec(Spec):
+    """Docker's SwarmSpec."""
+
+    name: str = "default"
+    labels: dict[str, str] = {}
+    orchestration: Orchestration = Orchestration()
+    raft: RaftConfig = RaftConfig()
+    dispatcher: DispatcherConfig = DispatcherConfig()
+    ca_config: CAConfig = field(default_factory=CAConfig, name="CAConfig")
+    encryption_config: EncryptionConfig = EncryptionConfig()
+    task_defaults: TaskDefaults = TaskDefaults()
+
+
+class JoinTokens(Spec):
+    worker: str = ""
+    manager: str = ""
+
+
+class Cluster(Object):
+    spec: ClusterSpec = ClusterSpec()
+    tls_info: TLSInfo = TLSInfo()
+    root_rotation_in_progress: bool = False
+    data_path_port: int = 4789
+    default_addr_pool: list[str] = field(default_factory=lambda: ["10.0.0.0/8"])
+    subnet_size: int = 24
+    join_tokens: JoinTokens = JoinTokens()

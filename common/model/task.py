@@ -1,0 +1,97 @@
+"""Tasks: one attempt to run one container. A task never moves between nodes and never comes back.
+
+`desired_state` is written by managers only, `status` from ACCEPTED on by the worker only.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import field
+
+from common.model.base import EPOCH, Object, Spec, Version
+from common.model.network import Network
+from common.model.service import PortConfig, TaskSpec
+from common.model.shared import GenericResource
+
+
+class TaskState(StrEnum):
+    """States only go forward, in this order (Swarm's task model)."""
+
+    NEW = "new"
+    PENDING = "pending"
+    ASSIGNED = "assigned"
+    ACCEPTED = "accepted"
+    PREPARING = "preparing"
+    READY = "ready"
+    STARTING = "starting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    SHUTDOWN = "shutdown"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    ORPHANED = "orphaned"
+    REMOVE = "remove"
+
+    @property
+    def order(self) -> int:
+        return _ORDER[self]
+
+    @property
+    def terminal(self) -> bool:
+        """True from COMPLETE on: the container does not run any more."""
+        return _ORDER[self] >= _ORDER[TaskState.COMPLETE]
+
+
+_ORDER = {state: number for number, state in enumerate(TaskState)}
+
+
+class ContainerStatus(Spec, omit_defaults=False):
+    container_id: str = ""
+    pid: int = 0
+    exit_code: int = 0
+
+
+class PortStatus(Spec):
+    ports: list[PortConfig] = []
+
+
+class TaskStatus(Spec):
+    timestamp: datetime = EPOCH
+    state: TaskState = TaskState.NEW
+    message: str = ""
+    err: str = ""
+    container_status: ContainerStatus | None = None
+    port_status: PortStatus | None = None
+    healthy: bool = True  # Shoal's own: False while a health check has not passed or fails
+
+
+class NetworkAttachment(Spec):
+    """A task's place on one network. In API answers `network` is filled in; in the store only its id is kept."""
+
+    network_id: str = ""
+    network: Network | None = None
+    addresses: list[str] = []  # with prefix length
+    aliases: list[str] = []
+    driver_opts: dict[str, str] = {}
+
+
+class Task(Object):
+    """`spec_version` names the version of the service's spec that this task runs; `spec` is filled in where a task leaves
+    the store (API, assignments), and kept only by tasks whose service is gone."""
+
+    service_id: str = ""
+    slot: int = 0
+    node_id: str = ""
+    spec: TaskSpec | None = None
+    spec_version: Version = Version()
+    status: TaskStatus = TaskStatus()
+    desired_state: TaskState = TaskState.NEW
+    networks_attachments: list[NetworkAttachment] = field(default_factory=list)
+    endpoint_ports: list[PortConfig] = field(default_factory=list)  # host-mode ports that the allocator gave
+    assigned_generic_resources: list[GenericResource] = field(default_factory=list)
+    name: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    service_annotations: dict[str, str] = field(default_factory=dict)
+    job_iteration: Version | None = None

@@ -1,0 +1,77 @@
+"""The settings of a node daemon: one definition for flags, the TOML file and environment variables.
+
+Reading them from those three places is shoal/settings.py's work; everyone else receives the finished object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+DEFAULT_ROOT = "/var/lib/shoal"
+DEFAULT_STATE = "/run/shoal"
+
+
+class Settings(msgspec.Struct, kw_only=True, dict=True, rename="kebab", forbid_unknown_fields=True):
+    """All settings with their defaults. Paths are absolute; an empty text means "choose"."""
+
+    root: Path = Path(DEFAULT_ROOT)
+    state: Path = Path(DEFAULT_STATE)
+    hosts: list[str] = []  # unix:///path and tcp://address:port; empty: unix://<state>/shoal.sock
+    group: str = "shoal"  # owner of the UNIX socket beside root, where the group exists
+    tls_ca: str = ""  # for tcp:// hosts: CA of the clients, certificate and key of the server
+    tls_cert: str = ""
+    tls_key: str = ""
+    runtime: str = "crun"  # path or name of an OCI runtime
+    conmon: str = "conmon"
+    cgroup_parent: str = ""
+    bridge: str = ""  # name of the default bridge
+    address_pools: list[str] = msgspec.field(
+        default_factory=lambda: ["172.17.0.0/12:16", "192.168.0.0/16:20"]
+    )
+    ipv6_pools: list[str] = msgspec.field(default_factory=lambda: ["fd5a:6f61:6c00::/48:64"])
+    dns: list[str] = []
+    log_driver: str = "json-file"
+    log_opts: dict[str, str] = {}
+    log_level: str = "info"
+    labels: list[str] = []  # engine labels, key=value
+    storage: str = "overlay2"
+    store: str = "raft"  # log of the cluster's store: raft, memory, etcd://…
+    insecure_registries: list[str] = []
+    shutdown_timeout: int = 15  # seconds
+
+    @cached_property
+    def instance(self) -> str:
+        """Empty for the daemon with the default root, else 6 hex digits that keep several daemons on one machine apart."""
+        return (
+            "" if str(self.root) == DEFAULT_ROOT else hashlib.sha256(str(self.root).encode()).hexdigest()[:6]
+        )
+
+    @property
+    def bridge_name(self) -> str:
+        return self.bridge or f"shoal{self.instance or 0}"
+
+    @property
+    def nft_table(self) -> str:
+        return f"shoal_{self.instance}" if self.instance else "shoal"
+
+    @property
+    def cgroup_root(self) -> str:
+        """The cgroup below which every container of this daemon lies, with a leading slash."""
+        return self.cgroup_parent or ("/shoal-" + self.instance if self.instance else "/shoal")
+
+    @property
+    def socket(self) -> Path:
+        """The UNIX socket of the Engine API."""
+        return next(
+            (Path(h.removeprefix("unix://")) for h in self.hosts if h.startswith("unix://")),
+            self.state / "shoal.sock",
+        )
+
+    @property
+    def manager_socket(self) -> Path:
+        """The UNIX socket on which the manager child serves cluster endpoints and worker sessions."""
+        return self.state / "manager.sock"

@@ -1,0 +1,139 @@
+"""Manager ↔ worker: the messages of a session, MessagePack over one WebSocket (GET /shoal/v1/session).
+
+Worker → manager: Hello once, then StatusBatch, Report, Beat, LogChunk. Manager → worker: Welcome once, then Complete,
+Incremental, LogRequest, LogCancel. A worker that sees a gap in `sequence` reconnects; `Hello.digest` lets the manager
+answer with an empty Incremental where the worker has everything already.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from common.model import Config, Network, NodeDescription, PortConfig, Secret, Task, TaskStatus
+
+PROTOCOL = 1
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
+    pass
+
+
+class Backend(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One task behind a service on one network. `ready`: running, healthy and not stopping, so it gets new connections."""
+
+    task_id: str
+    slot: int = 0
+    node_id: str = ""
+    container_name: str = ""
+    address: str = ""  # without prefix length
+    aliases: list[str] = []
+    ready: bool = True
+
+
+class ServiceEndpoint(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A service on one network: its names, VIP (empty for dnsrr) and backends. On the ingress network `ports` are published."""
+
+    service_id: str
+    service_name: str
+    network_id: str
+    vip: str = ""
+    aliases: list[str] = []
+    ports: list[PortConfig] = []
+    backends: list[Backend] = []
+
+    @property
+    def id(self) -> str:
+        return f"{self.service_id}/{self.network_id}"
+
+
+class Assignments(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Objects that a node needs, each kind by id. Tasks carry their resolved spec; secrets and configs their data."""
+
+    tasks: dict[str, Task] = {}
+    networks: dict[str, Network] = {}
+    secrets: dict[str, Secret] = {}
+    configs: dict[str, Config] = {}
+    endpoints: dict[str, ServiceEndpoint] = {}
+
+
+class Hello(Message):
+    node_id: str
+    description: NodeDescription
+    protocol: int = PROTOCOL
+    digest: str = ""  # of the assignments that the worker holds
+    sequence: int = 0
+
+
+class TaskUpdate(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    task_id: str
+    status: TaskStatus
+
+
+class StatusBatch(Message):
+    updates: list[TaskUpdate]
+
+
+class Report(Message):
+    """The node's description changed."""
+
+    description: NodeDescription
+
+
+class Beat(Message):
+    pass
+
+
+class LogRequest(Message):
+    """Ask for the log of one task's container. `since` and `until` bound it; tail -1 is everything."""
+
+    id: str
+    task_id: str
+    follow: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    since: datetime | None = None
+    until: datetime | None = None
+    tail: int = -1
+    details: bool = False
+
+
+class LogCancel(Message):
+    id: str
+
+
+class LogChunk(Message):
+    """Lines of a requested log: (time, stream 1 = stdout 2 = stderr, line with its newline). `end` closes the request."""
+
+    id: str
+    lines: list[tuple[datetime, int, bytes]] = []
+    end: bool = False
+    error: str = ""
+
+
+class Welcome(Message):
+    node_id: str
+    heartbeat: float  # seconds between Beats
+    managers: list[str] = []
+
+
+class Complete(Message):
+    sequence: int
+    assignments: Assignments
+
+
+class Incremental(Message):
+    """Changed objects in full, removed ones by id and kind ("tasks", "networks", …). Follows `sequence - 1`."""
+
+    sequence: int
+    changed: Assignments = Assignments()
+    removed: dict[str, list[str]] = {}
+
+
+FromWorker = Hello | StatusBatch | Report | Beat | LogChunk
+FromManager = Welcome | Complete | Incremental | LogRequest | LogCancel
+
+encode = msgspec.msgpack.Encoder().encode
+decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+decode_from_manager = msgspec.msgpack.Decoder(FromManager).decode

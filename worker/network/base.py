@@ -1,0 +1,107 @@
+"""The network's boundary: sandboxes (network namespaces) and their endpoints on networks.
+
+A sandbox outlives the daemon: its namespace is pinned by a mount below the state folder. Addresses of bridge networks are
+given here, those of overlay networks come with the request (the control plane gave them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from common.model import Network, NetworkInspect, NetworkSpec
+from common.model.container import EndpointSettings, PortBinding
+from common.wire import ServiceEndpoint
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish: put the container on `network` (name or id) with these settings."""
+
+    network: str
+    settings: EndpointSettings = EndpointSettings()
+
+
+class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
+    """One published port. `host_port` 0 on the way in asks for an ephemeral one."""
+
+    protocol: str  # tcp, udp, sctp
+    container_port: int
+    host_ip: str = ""  # "": 0.0.0.0 and ::
+    host_port: int = 0
+
+
+class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container wants of the network. `dns*` and `extra_hosts` also go to resolv.conf and hosts."""
+
+    container_id: str
+    name: str
+    hostname: str
+    domainname: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    ports: tuple[PortMapping, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    sysctls: dict[str, str] = {}
+
+
+class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
+    """What it got: the namespace's path, the files to mount into the container, endpoints and ports by name."""
+
+    container_id: str
+    path: Path  # of the network namespace
+    resolv_conf: Path
+    hosts: Path
+    hostname: Path
+    endpoints: dict[str, EndpointSettings] = {}  # by network name
+    ports: dict[str, list[PortBinding] | None] = {}  # "80/tcp" → bindings, as NetworkSettings.Ports
+
+
+class Networks(Protocol):
+    """All networks of one node and the containers on them."""
+
+    async def create(self, spec: NetworkSpec) -> str:
+        """Make a network of driver bridge; return its id. Conflict where the name is taken or a subnet overlaps."""
+
+    async def remove(self, network: str) -> None: ...
+
+    def inspect(self, network: str) -> NetworkInspect: ...
+
+    def list(self) -> Sequence[NetworkInspect]: ...
+
+    async def open(self, spec: SandboxSpec) -> Sandbox:
+        """Make the namespace with all endpoints, ports and DNS; all or nothing."""
+
+    async def close(self, container_id: str) -> None:
+        """Give everything back: addresses, ports, namespace, files. Idempotent."""
+
+    async def connect(self, container_id: str, attachment: Attachment) -> EndpointSettings: ...
+
+    async def disconnect(self, container_id: str, network: str, *, force: bool = False) -> None: ...
+
+    def sandbox(self, container_id: str) -> Sandbox | None: ...
+
+    def rename(self, container_id: str, name: str) -> None:
+        """The container's new name answers in DNS, the old one no more."""
+
+    async def recover(self, running: Sequence[str]) -> None:
+        """After a daemon's restart: keep the sandboxes of the containers named, close all others, repair what is missing."""
+
+    def stats(self, container_id: str) -> dict[str, dict[str, int]]:
+        """Interface name → rx_bytes, rx_packets, rx_errors, rx_dropped, tx_…, as Docker's stats show them."""
+
+
+class ClusterNetworks(Protocol):
+    """What the session adds: networks, service addresses and published ports that the control plane decided."""
+
+    async def ensure(self, network: Network) -> None:
+        """Make the overlay network known here, and realise it when the first sandbox needs it."""
+
+    async def forget(self, network_id: str) -> None: ...
+
+    async def program(self, endpoints: Sequence[ServiceEndpoint]) -> None:
+        """The full set of service endpoints: VIPs, published ports and DNS names are made so and nothing else remains."""
