@@ -32,9 +32,7 @@ class Filters:
         for name in raw:
             if name not in known:
                 raise InvalidArgument(f"invalid filter {name!r}: known are {', '.join(sorted(known))}")
-        return cls(
-            {n: v if isinstance(v, list) else [key for key, on in v.items() if on] for n, v in raw.items()}
-        )
+        return cls({n: v if isinstance(v, list) else [key for key, on in v.items() if on] for n, v in raw.items()})
 
     def __contains__(self, name: str) -> bool:
         return bool(self._values.get(name))

@@ -61,8 +61,7 @@ def _shape_dict(raw: dict[str, Any], kind: Any, path: str) -> dict[str, Any]:
             return {
                 key: _shape(value, value_type, f"{path}[{key!r}]")
                 for key, value in (
-                    (k, {} if v is None and not nullable and _is_map(value_type) else v)
-                    for k, v in raw.items()
+                    (k, {} if v is None and not nullable and _is_map(value_type) else v) for k, v in raw.items()
                 )
             }
     return raw

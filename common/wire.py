@@ -58,7 +58,7 @@ class Assignments(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     endpoints: dict[str, ServiceEndpoint] = {}
 
 
-class Hello(Message):
+class Hello(Message, frozen=True, kw_only=True):
     node_id: str
     description: NodeDescription
     protocol: int = PROTOCOL
@@ -71,21 +71,21 @@ class TaskUpdate(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     status: TaskStatus
 
 
-class StatusBatch(Message):
+class StatusBatch(Message, frozen=True, kw_only=True):
     updates: list[TaskUpdate]
 
 
-class Report(Message):
+class Report(Message, frozen=True, kw_only=True):
     """The node's description changed."""
 
     description: NodeDescription
 
 
-class Beat(Message):
+class Beat(Message, frozen=True, kw_only=True):
     pass
 
 
-class LogRequest(Message):
+class LogRequest(Message, frozen=True, kw_only=True):
     """Ask for the log of one task's container. `since` and `until` bound it; tail -1 is everything."""
 
     id: str
@@ -99,11 +99,11 @@ class LogRequest(Message):
     details: bool = False
 
 
-class LogCancel(Message):
+class LogCancel(Message, frozen=True, kw_only=True):
     id: str
 
 
-class LogChunk(Message):
+class LogChunk(Message, frozen=True, kw_only=True):
     """Lines of a requested log: (time, stream 1 = stdout 2 = stderr, line with its newline). `end` closes the request."""
 
     id: str
@@ -112,18 +112,18 @@ class LogChunk(Message):
     error: str = ""
 
 
-class Welcome(Message):
+class Welcome(Message, frozen=True, kw_only=True):
     node_id: str
     heartbeat: float  # seconds between Beats
     managers: list[str] = []
 
 
-class Complete(Message):
+class Complete(Message, frozen=True, kw_only=True):
     sequence: int
     assignments: Assignments
 
 
-class Incremental(Message):
+class Incremental(Message, frozen=True, kw_only=True):
     """Changed objects in full, removed ones by id and kind ("tasks", "networks", …). Follows `sequence - 1`."""
 
     sequence: int

@@ -33,7 +33,7 @@ class EngineSpec(msgspec.Struct, frozen=True, rename=engine_name, kw_only=True):
     """Base of container types: Docker's engine spelling, every field written, as `docker inspect` shows them."""
 
 
-class Version(Spec, omit_defaults=False):
+class Version(Spec, omit_defaults=False, frozen=True, kw_only=True):
     index: int = 0
 
 

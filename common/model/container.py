@@ -14,7 +14,7 @@ from common.model.base import EngineSpec
 from common.model.shared import HealthConfig, Mount, Ulimit
 
 
-class ContainerConfig(EngineSpec):
+class ContainerConfig(EngineSpec, frozen=True, kw_only=True):
     hostname: str = ""
     domainname: str = ""
     user: str = ""
@@ -42,40 +42,40 @@ class ContainerConfig(EngineSpec):
     shell: list[str] | None = None
 
 
-class PortBinding(EngineSpec):
+class PortBinding(EngineSpec, frozen=True, kw_only=True):
     host_ip: str = field(default="", name="HostIp")
     host_port: str = ""
 
 
-class RestartPolicy(EngineSpec):
+class RestartPolicy(EngineSpec, frozen=True, kw_only=True):
     """`name`: "" and "no" never, "always", "unless-stopped", "on-failure" (at most `maximum_retry_count` times, 0 unlimited)."""
 
     name: str = "no"
     maximum_retry_count: int = 0
 
 
-class LogConfig(EngineSpec):
+class LogConfig(EngineSpec, frozen=True, kw_only=True):
     type: str = ""
     config: dict[str, str] = {}
 
 
-class WeightDevice(EngineSpec):
+class WeightDevice(EngineSpec, frozen=True, kw_only=True):
     path: str
     weight: int = 0
 
 
-class ThrottleDevice(EngineSpec):
+class ThrottleDevice(EngineSpec, frozen=True, kw_only=True):
     path: str
     rate: int = 0
 
 
-class DeviceMapping(EngineSpec):
+class DeviceMapping(EngineSpec, frozen=True, kw_only=True):
     path_on_host: str
     path_in_container: str = ""
     cgroup_permissions: str = "rwm"
 
 
-class DeviceRequest(EngineSpec):
+class DeviceRequest(EngineSpec, frozen=True, kw_only=True):
     driver: str = ""
     count: int = 0
     device_ids: list[str] = field(default_factory=list, name="DeviceIDs")
@@ -83,7 +83,7 @@ class DeviceRequest(EngineSpec):
     options: dict[str, str] = {}
 
 
-class Resources(EngineSpec):
+class Resources(EngineSpec, frozen=True, kw_only=True):
     """The limits that `docker update` may change too. 0 means unset or unlimited, as in Docker; -1 memory_swap is unlimited."""
 
     cpu_shares: int = 0
@@ -119,7 +119,7 @@ class Resources(EngineSpec):
     io_maximum_bandwidth: int = field(default=0, name="IOMaximumBandwidth")
 
 
-class HostConfig(Resources):
+class HostConfig(Resources, frozen=True, kw_only=True):
     binds: list[str] | None = None
     container_id_file: str = field(default="", name="ContainerIDFile")
     log_config: LogConfig = LogConfig()
@@ -162,13 +162,13 @@ class HostConfig(Resources):
     init: bool | None = None
 
 
-class EndpointIPAMConfig(EngineSpec, omit_defaults=True):
+class EndpointIPAMConfig(EngineSpec, omit_defaults=True, frozen=True, kw_only=True):
     ipv4_address: str = field(default="", name="IPv4Address")
     ipv6_address: str = field(default="", name="IPv6Address")
     link_local_ips: list[str] = field(default_factory=list, name="LinkLocalIPs")
 
 
-class EndpointSettings(EngineSpec):
+class EndpointSettings(EngineSpec, frozen=True, kw_only=True):
     """A container's place on one network: what the user asked for above, what it got below."""
 
     ipam_config: EndpointIPAMConfig | None = field(default=None, name="IPAMConfig")
@@ -188,5 +188,5 @@ class EndpointSettings(EngineSpec):
     dns_names: list[str] | None = field(default=None, name="DNSNames")
 
 
-class NetworkingConfig(EngineSpec):
+class NetworkingConfig(EngineSpec, frozen=True, kw_only=True):
     endpoints_config: dict[str, EndpointSettings | None] = {}

@@ -10,7 +10,7 @@ from msgspec import field
 from common.model.base import EPOCH, EngineSpec, Object, Spec
 
 
-class IPAMPool(EngineSpec, omit_defaults=True):
+class IPAMPool(EngineSpec, omit_defaults=True, frozen=True, kw_only=True):
     """One subnet in CIDR form; `ip_range` limits what is given out; `auxiliary_addresses` are kept free, by name."""
 
     subnet: str = ""
@@ -19,13 +19,13 @@ class IPAMPool(EngineSpec, omit_defaults=True):
     auxiliary_addresses: dict[str, str] = field(default_factory=dict, name="AuxiliaryAddresses")
 
 
-class IPAM(EngineSpec):
+class IPAM(EngineSpec, frozen=True, kw_only=True):
     driver: str = "default"
     options: dict[str, str] | None = None
     config: list[IPAMPool] = []
 
 
-class NetworkSpec(EngineSpec):
+class NetworkSpec(EngineSpec, frozen=True, kw_only=True):
     """The body of POST /networks/create."""
 
     name: str
@@ -44,7 +44,7 @@ class NetworkSpec(EngineSpec):
     labels: dict[str, str] = {}
 
 
-class Network(Object):
+class Network(Object, frozen=True, kw_only=True):
     """`ipam` is complete: what the user gave with what the allocator chose. `vni`: the VXLAN id of an overlay network."""
 
     spec: NetworkSpec
@@ -53,12 +53,12 @@ class Network(Object):
     pending_delete: bool = False
 
 
-class PeerInfo(Spec):
+class PeerInfo(Spec, frozen=True, kw_only=True):
     name: str = ""
     ip: str = ""
 
 
-class EndpointResource(EngineSpec):
+class EndpointResource(EngineSpec, frozen=True, kw_only=True):
     """A container on a network, as GET /networks/{id} lists it."""
 
     name: str = ""
@@ -68,7 +68,7 @@ class EndpointResource(EngineSpec):
     ipv6_address: str = field(default="", name="IPv6Address")
 
 
-class NetworkInspect(EngineSpec):
+class NetworkInspect(EngineSpec, frozen=True, kw_only=True):
     """The answer of GET /networks and GET /networks/{id}."""
 
     name: str

@@ -5,11 +5,11 @@ from __future__ import annotations
 from msgspec import field
 
 from common.model.base import Object, Spec
-from common.model.service import SECOND, Driver
-from common.model.shared import GenericResource, Platform
+from common.model.service import SECOND
+from common.model.shared import Driver, GenericResource, Platform
 
 
-class NodeSpec(Spec, omit_defaults=False):
+class NodeSpec(Spec, omit_defaults=False, frozen=True, kw_only=True):
     """`role`: worker or manager; `availability`: active, pause, drain."""
 
     name: str = ""
@@ -18,30 +18,30 @@ class NodeSpec(Spec, omit_defaults=False):
     availability: str = "active"
 
 
-class NodeResources(Spec):
+class NodeResources(Spec, frozen=True, kw_only=True):
     nano_cpus: int = 0
     memory_bytes: int = 0
     generic_resources: list[GenericResource] = []
 
 
-class Plugin(Spec, omit_defaults=False):
+class Plugin(Spec, omit_defaults=False, frozen=True, kw_only=True):
     type: str
     name: str
 
 
-class EngineDescription(Spec):
+class EngineDescription(Spec, frozen=True, kw_only=True):
     engine_version: str = ""
     labels: dict[str, str] = {}
     plugins: list[Plugin] = []
 
 
-class TLSInfo(Spec):
+class TLSInfo(Spec, frozen=True, kw_only=True):
     trust_root: str = ""
     cert_issuer_subject: str = ""
     cert_issuer_public_key: str = ""
 
 
-class NodeDescription(Spec):
+class NodeDescription(Spec, frozen=True, kw_only=True):
     """What a worker says of itself when its session starts, and again when it changes."""
 
     hostname: str = ""
@@ -51,7 +51,7 @@ class NodeDescription(Spec):
     tls_info: TLSInfo | None = None
 
 
-class NodeStatus(Spec):
+class NodeStatus(Spec, frozen=True, kw_only=True):
     """`state`: unknown, down, ready, disconnected."""
 
     state: str = "unknown"
@@ -59,24 +59,24 @@ class NodeStatus(Spec):
     addr: str = ""
 
 
-class ManagerStatus(Spec):
+class ManagerStatus(Spec, frozen=True, kw_only=True):
     leader: bool = False
     reachability: str = "unknown"
     addr: str = ""
 
 
-class Node(Object):
+class Node(Object, frozen=True, kw_only=True):
     spec: NodeSpec = NodeSpec()
     description: NodeDescription = NodeDescription()
     status: NodeStatus = NodeStatus()
     manager_status: ManagerStatus | None = None
 
 
-class Orchestration(Spec, omit_defaults=False):
+class Orchestration(Spec, omit_defaults=False, frozen=True, kw_only=True):
     task_history_retention_limit: int | None = 5
 
 
-class RaftConfig(Spec, omit_defaults=False):
+class RaftConfig(Spec, omit_defaults=False, frozen=True, kw_only=True):
     snapshot_interval: int = 10_000
     keep_old_snapshots: int | None = 0
     log_entries_for_slow_followers: int = 500
@@ -84,18 +84,18 @@ class RaftConfig(Spec, omit_defaults=False):
     heartbeat_tick: int = 1
 
 
-class DispatcherConfig(Spec, omit_defaults=False):
+class DispatcherConfig(Spec, omit_defaults=False, frozen=True, kw_only=True):
     heartbeat_period: int = 5 * SECOND
 
 
-class ExternalCA(Spec):
+class ExternalCA(Spec, frozen=True, kw_only=True):
     protocol: str = "cfssl"
     url: str = ""
     options: dict[str, str] = {}
     ca_cert: str = field(default="", name="CACert")
 
 
-class CAConfig(Spec):
+class CAConfig(Spec, frozen=True, kw_only=True):
     node_cert_expiry: int = 7776000 * SECOND
     external_cas: list[ExternalCA] = field(default_factory=list, name="ExternalCAs")
     signing_ca_cert: str = field(default="", name="SigningCACert")
@@ -103,15 +103,15 @@ class CAConfig(Spec):
     force_rotate: int = 0
 
 
-class EncryptionConfig(Spec, omit_defaults=False):
+class EncryptionConfig(Spec, omit_defaults=False, frozen=True, kw_only=True):
     auto_lock_managers: bool = False
 
 
-class TaskDefaults(Spec):
+class TaskDefaults(Spec, frozen=True, kw_only=True):
     log_driver: Driver | None = None
 
 
-class ClusterSpec(Spec):
+class ClusterSpec(Spec, frozen=True, kw_only=True):
     """Docker's SwarmSpec."""
 
     name: str = "default"
@@ -124,12 +124,12 @@ class ClusterSpec(Spec):
     task_defaults: TaskDefaults = TaskDefaults()
 
 
-class JoinTokens(Spec):
+class JoinTokens(Spec, frozen=True, kw_only=True):
     worker: str = ""
     manager: str = ""
 
 
-class Cluster(Object):
+class Cluster(Object, frozen=True, kw_only=True):
     spec: ClusterSpec = ClusterSpec()
     tls_info: TLSInfo = TLSInfo()
     root_rotation_in_progress: bool = False

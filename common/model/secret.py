@@ -9,7 +9,7 @@ MAX_SECRET = 500 * 1024  # bytes, SwarmKit's limit
 MAX_CONFIG = 1000 * 1024
 
 
-class SecretSpec(Spec):
+class SecretSpec(Spec, frozen=True, kw_only=True):
     """`data` is empty in every answer of the API."""
 
     name: str = ""
@@ -19,26 +19,26 @@ class SecretSpec(Spec):
     templating: Driver | None = None
 
 
-class Secret(Object):
+class Secret(Object, frozen=True, kw_only=True):
     spec: SecretSpec
 
 
-class ConfigSpec(Spec):
+class ConfigSpec(Spec, frozen=True, kw_only=True):
     name: str = ""
     labels: dict[str, str] = {}
     data: bytes = b""
     templating: Driver | None = None
 
 
-class Config(Object):
+class Config(Object, frozen=True, kw_only=True):
     spec: ConfigSpec
 
 
-class VolumeSpec(Spec):
+class VolumeSpec(Spec, frozen=True, kw_only=True):
     name: str = ""
     labels: dict[str, str] = {}
     driver: Driver = Driver(name="local")
 
 
-class Volume(Object):
+class Volume(Object, frozen=True, kw_only=True):
     spec: VolumeSpec

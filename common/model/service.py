@@ -13,33 +13,33 @@ from common.model.shared import Driver, GenericResource, HealthConfig, Mount, Pl
 SECOND = 1_000_000_000
 
 
-class FileTarget(Spec, omit_defaults=False):
+class FileTarget(Spec, omit_defaults=False, frozen=True, kw_only=True):
     name: str = ""
     uid: str = "0"
     gid: str = "0"
     mode: int = 0o444
 
 
-class SecretReference(Spec):
+class SecretReference(Spec, frozen=True, kw_only=True):
     file: FileTarget | None = None
     secret_id: str = ""
     secret_name: str = ""
 
 
-class ConfigReference(Spec):
+class ConfigReference(Spec, frozen=True, kw_only=True):
     file: FileTarget | None = None
     runtime: dict[str, Any] | None = None
     config_id: str = ""
     config_name: str = ""
 
 
-class CredentialSpec(Spec):
+class CredentialSpec(Spec, frozen=True, kw_only=True):
     config: str = ""
     file: str = ""
     registry: str = ""
 
 
-class SELinuxContext(Spec):
+class SELinuxContext(Spec, frozen=True, kw_only=True):
     disable: bool = False
     user: str = ""
     role: str = ""
@@ -47,16 +47,16 @@ class SELinuxContext(Spec):
     level: str = ""
 
 
-class SeccompOptions(Spec):
+class SeccompOptions(Spec, frozen=True, kw_only=True):
     mode: str = ""
     profile: str = ""  # base64
 
 
-class AppArmorOptions(Spec):
+class AppArmorOptions(Spec, frozen=True, kw_only=True):
     mode: str = ""
 
 
-class Privileges(Spec):
+class Privileges(Spec, frozen=True, kw_only=True):
     credential_spec: CredentialSpec | None = None
     selinux_context: SELinuxContext | None = field(default=None, name="SELinuxContext")
     seccomp: SeccompOptions | None = None
@@ -64,13 +64,13 @@ class Privileges(Spec):
     no_new_privileges: bool = False
 
 
-class DNSConfig(Spec):
+class DNSConfig(Spec, frozen=True, kw_only=True):
     nameservers: list[str] = []
     search: list[str] = []
     options: list[str] = []
 
 
-class ContainerSpec(Spec):
+class ContainerSpec(Spec, frozen=True, kw_only=True):
     """The container of a task. `command` replaces the entrypoint, `args` the command; templates in hostname, env and mounts."""
 
     image: str = ""
@@ -103,30 +103,30 @@ class ContainerSpec(Spec):
     ulimits: list[Ulimit] = []
 
 
-class NetworkAttachmentSpec(Spec):
+class NetworkAttachmentSpec(Spec, frozen=True, kw_only=True):
     container_id: str = ""
 
 
-class Limit(Spec):
+class Limit(Spec, frozen=True, kw_only=True):
     nano_cpus: int = 0
     memory_bytes: int = 0
     pids: int = 0
 
 
-class Reservation(Spec):
+class Reservation(Spec, frozen=True, kw_only=True):
     nano_cpus: int = 0
     memory_bytes: int = 0
     generic_resources: list[GenericResource] = []
 
 
-class ResourceRequirements(Spec):
+class ResourceRequirements(Spec, frozen=True, kw_only=True):
     limits: Limit | None = None
     reservations: Reservation | None = None
     swap_bytes: int | None = None
     memory_swappiness: int | None = None
 
 
-class TaskRestartPolicy(Spec):
+class TaskRestartPolicy(Spec, frozen=True, kw_only=True):
     """`condition`: none, on-failure, any (the default)."""
 
     condition: str = "any"
@@ -135,28 +135,28 @@ class TaskRestartPolicy(Spec):
     window: int | None = None
 
 
-class SpreadOver(Spec):
+class SpreadOver(Spec, frozen=True, kw_only=True):
     spread_descriptor: str = ""
 
 
-class PlacementPreference(Spec):
+class PlacementPreference(Spec, frozen=True, kw_only=True):
     spread: SpreadOver | None = None
 
 
-class Placement(Spec):
+class Placement(Spec, frozen=True, kw_only=True):
     constraints: list[str] = []
     preferences: list[PlacementPreference] = []
     max_replicas: int = 0
     platforms: list[Platform] = []
 
 
-class NetworkAttachmentConfig(Spec):
+class NetworkAttachmentConfig(Spec, frozen=True, kw_only=True):
     target: str = ""  # name or id; an id once the service is stored
     aliases: list[str] = []
     driver_opts: dict[str, str] = {}
 
 
-class TaskSpec(Spec):
+class TaskSpec(Spec, frozen=True, kw_only=True):
     plugin_spec: dict[str, Any] | None = None
     container_spec: ContainerSpec | None = None
     network_attachment_spec: NetworkAttachmentSpec | None = None
@@ -169,31 +169,31 @@ class TaskSpec(Spec):
     log_driver: Driver | None = None
 
 
-class Replicated(Spec, omit_defaults=False):
+class Replicated(Spec, omit_defaults=False, frozen=True, kw_only=True):
     replicas: int | None = 1
 
 
-class Global(Spec):
+class Global(Spec, frozen=True, kw_only=True):
     pass
 
 
-class ReplicatedJob(Spec):
+class ReplicatedJob(Spec, frozen=True, kw_only=True):
     max_concurrent: int | None = None
     total_completions: int | None = None
 
 
-class GlobalJob(Spec):
+class GlobalJob(Spec, frozen=True, kw_only=True):
     pass
 
 
-class ServiceMode(Spec):
+class ServiceMode(Spec, frozen=True, kw_only=True):
     replicated: Replicated | None = None
     global_: Global | None = field(default=None, name="Global")
     replicated_job: ReplicatedJob | None = None
     global_job: GlobalJob | None = None
 
 
-class UpdateConfig(Spec, omit_defaults=False):
+class UpdateConfig(Spec, omit_defaults=False, frozen=True, kw_only=True):
     """`failure_action`: pause, continue, rollback; `order`: stop-first, start-first; `parallelism` 0: all at once."""
 
     parallelism: int = 1
@@ -204,7 +204,7 @@ class UpdateConfig(Spec, omit_defaults=False):
     order: str = "stop-first"
 
 
-class PortConfig(Spec):
+class PortConfig(Spec, frozen=True, kw_only=True):
     """`publish_mode`: ingress (every node, balanced) or host (the task's node). `published_port` 0: chosen by the allocator."""
 
     name: str = ""
@@ -214,12 +214,12 @@ class PortConfig(Spec):
     publish_mode: str = "ingress"
 
 
-class EndpointSpec(Spec):
+class EndpointSpec(Spec, frozen=True, kw_only=True):
     mode: str = "vip"
     ports: list[PortConfig] = []
 
 
-class ServiceSpec(Spec):
+class ServiceSpec(Spec, frozen=True, kw_only=True):
     name: str = ""
     labels: dict[str, str] = {}
     task_template: TaskSpec = TaskSpec()
@@ -230,12 +230,12 @@ class ServiceSpec(Spec):
     endpoint_spec: EndpointSpec | None = None
 
 
-class VirtualIP(Spec):
+class VirtualIP(Spec, frozen=True, kw_only=True):
     network_id: str
     addr: str = ""  # with prefix length: 10.0.1.2/24
 
 
-class Endpoint(Spec, omit_defaults=False):
+class Endpoint(Spec, omit_defaults=False, frozen=True, kw_only=True):
     """What the allocator gave: `ports` with their published numbers, one VIP per network."""
 
     spec: EndpointSpec = EndpointSpec()
@@ -243,7 +243,7 @@ class Endpoint(Spec, omit_defaults=False):
     virtual_ips: list[VirtualIP] = []
 
 
-class UpdateStatus(Spec):
+class UpdateStatus(Spec, frozen=True, kw_only=True):
     """`state`: updating, paused, completed, rollback_started, rollback_paused, rollback_completed."""
 
     state: str
@@ -252,12 +252,12 @@ class UpdateStatus(Spec):
     message: str = ""
 
 
-class JobStatus(Spec):
+class JobStatus(Spec, frozen=True, kw_only=True):
     job_iteration: Version = Version()
     last_execution: datetime | None = None
 
 
-class Service(Object):
+class Service(Object, frozen=True, kw_only=True):
     """`spec_version`: the revision at which `spec.task_template` last changed; tasks name it instead of copying the spec."""
 
     spec: ServiceSpec

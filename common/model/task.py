@@ -47,17 +47,17 @@ class TaskState(StrEnum):
 _ORDER = {state: number for number, state in enumerate(TaskState)}
 
 
-class ContainerStatus(Spec, omit_defaults=False):
+class ContainerStatus(Spec, omit_defaults=False, frozen=True, kw_only=True):
     container_id: str = ""
     pid: int = 0
     exit_code: int = 0
 
 
-class PortStatus(Spec):
+class PortStatus(Spec, frozen=True, kw_only=True):
     ports: list[PortConfig] = []
 
 
-class TaskStatus(Spec):
+class TaskStatus(Spec, frozen=True, kw_only=True):
     timestamp: datetime = EPOCH
     state: TaskState = TaskState.NEW
     message: str = ""
@@ -67,7 +67,7 @@ class TaskStatus(Spec):
     healthy: bool = True  # Shoal's own: False while a health check has not passed or fails
 
 
-class NetworkAttachment(Spec):
+class NetworkAttachment(Spec, frozen=True, kw_only=True):
     """A task's place on one network. In API answers `network` is filled in; in the store only its id is kept."""
 
     network_id: str = ""
@@ -77,7 +77,7 @@ class NetworkAttachment(Spec):
     driver_opts: dict[str, str] = {}
 
 
-class Task(Object):
+class Task(Object, frozen=True, kw_only=True):
     """`spec_version` names the version of the service's spec that this task runs; `spec` is filled in where a task leaves
     the store (API, assignments), and kept only by tasks whose service is gone."""
 

@@ -62,9 +62,7 @@ def number(request: web.Request, name: str, default: int | None = None) -> int |
     try:
         return int(text)
     except ValueError:
-        raise InvalidArgument(
-            f"invalid value {text!r} of parameter {name!r}: a whole number is needed"
-        ) from None
+        raise InvalidArgument(f"invalid value {text!r} of parameter {name!r}: a whole number is needed") from None
 
 
 async def stream(

@@ -21,9 +21,7 @@ class Actor(msgspec.Struct, frozen=True):
 class EngineEvent(msgspec.Struct, frozen=True):
     """One event in Docker's shape; `time_nano` in nanoseconds since the epoch."""
 
-    type: str = msgspec.field(
-        name="Type"
-    )  # container, image, volume, network, daemon, service, node, secret, config
+    type: str = msgspec.field(name="Type")  # container, image, volume, network, daemon, service, node, secret, config
     action: str = msgspec.field(name="Action")
     actor: Actor = msgspec.field(name="Actor")
     time: int

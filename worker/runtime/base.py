@@ -23,7 +23,7 @@ class Exit(msgspec.Struct, frozen=True):
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """What the runtime needs to create a container: an OCI bundle (folder with config.json) and its standard streams."""
+    """What a container is created from: an OCI bundle (folder with config.json) and its standard streams."""
 
     id: str
     bundle: Path
@@ -95,10 +95,10 @@ class Runtime(Protocol):
     async def exec(self, id: str, spec: ExecSpec) -> ExecHandle: ...
 
     async def recover(self, id: str, bundle: Path) -> int | Exit | None:
-        """After a daemon's restart: the pid of a container that still runs, its Exit, or None where nothing is known of it."""
+        """After a daemon's restart: the pid of a container that still runs, its Exit, or None where it is unknown."""
 
     async def stats(self, id: str) -> dict[str, Any]:
-        """cpu_stats, memory_stats, blkio_stats, pids_stats as Docker's ContainerStatsResponse shows them (no networks)."""
+        """cpu_stats, memory_stats, blkio_stats, pids_stats in Docker's shape, without networks."""
 
     async def pids(self, id: str) -> Sequence[int]: ...
 

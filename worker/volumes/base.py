@@ -32,7 +32,7 @@ class Volumes(Protocol):
         options: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> VolumeInfo:
-        """Idempotent for the same driver and options, Conflict for others. An empty name makes an anonymous volume."""
+        """Idempotent for the same driver and options, Conflict for others. An empty name: anonymous."""
 
     def get(self, name: str) -> VolumeInfo: ...
 
