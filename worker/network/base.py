@@ -1,7 +1,7 @@
 """The network's boundary: sandboxes (network namespaces) and their endpoints on networks.
 
-A sandbox outlives the daemon: its namespace is pinned by a mount below the state folder. Addresses of bridge networks are
-given here, those of overlay networks come with the request (the control plane gave them).
+A sandbox outlives the daemon: its namespace is pinned by a mount below the state folder. Addresses of bridge networks
+are given here, those of overlay networks come with the request (the control plane gave them).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Networks(Protocol):
         """The container's new name answers in DNS, the old one no more."""
 
     async def recover(self, running: Sequence[str]) -> None:
-        """After a daemon's restart: keep the sandboxes of the containers named, close all others, repair what is missing."""
+        """After a daemon's restart: keep the sandboxes of these containers, close all others, repair."""
 
     def stats(self, container_id: str) -> dict[str, dict[str, int]]:
         """Interface name → rx_bytes, rx_packets, rx_errors, rx_dropped, tx_…, as Docker's stats show them."""
@@ -104,4 +104,4 @@ class ClusterNetworks(Protocol):
     async def forget(self, network_id: str) -> None: ...
 
     async def program(self, endpoints: Sequence[ServiceEndpoint]) -> None:
-        """The full set of service endpoints: VIPs, published ports and DNS names are made so and nothing else remains."""
+        """The full set of service endpoints: VIPs, published ports and DNS names become exactly so."""
