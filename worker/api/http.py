@@ -6,6 +6,7 @@ An endpoint module has `routes(engine) -> list[RouteDef]`; its handlers raise co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -84,66 +85,74 @@ async def stream(
     return response
 
 
-class Hijacked:
+class Hijacked(web.StreamResponse):
     """A connection that left HTTP: bytes both ways, as `docker attach` and `docker exec` use it.
 
-    After `hijack()` the handler owns the connection. `read()` gives the client's bytes (b"" at its end of input: a half-closed
-    connection still reads our output), `write()` sends and waits while the client is slow.
+    The handler returns it when it is done. `read()` gives the client's bytes (b"" at its end of input: a half-closed connection
+    still takes our output), `send()` waits while the client is slow and raises ConnectionError when it is gone.
     """
 
-    def __init__(
-        self, transport: asyncio.Transport, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self.transport = transport
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(status=101)
         self._reader = reader
         self._writer = writer
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Nothing: the answer's head went out when the connection was taken over."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Flush and close, once the handler has returned."""
+        self._writer.close()
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            await asyncio.wait_for(self._writer.wait_closed(), 10)
 
     async def read(self) -> bytes:
         try:
             return await self._reader.read(32 * 1024)
-        except (ConnectionError, OSError):
+        except OSError:
             return b""
 
-    async def write(self, data: bytes) -> None:
+    async def send(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
 
     async def frame(self, stream: int, data: bytes) -> None:
         """Docker's multiplexed frame: stream, three zero bytes, length, data."""
-        await self.write(bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big") + data)
+        await self.send(bytes((stream, 0, 0, 0)) + len(data).to_bytes(4, "big") + data)
 
-    async def close(self) -> None:
-        self._writer.close()
-        try:
-            await self._writer.wait_closed()
-        except (ConnectionError, OSError):
-            pass
+    def is_closing(self) -> bool:
+        return self._writer.is_closing()
 
 
 async def hijack(request: web.Request, content_type: str) -> Hijacked:
-    """Answer 101 UPGRADED (200 to clients that did not ask for an upgrade) and take the connection over."""
-    transport = request.transport
+    """Answer 101 UPGRADED (200 to clients that did not ask for it) and take the connection over; read the body before."""
+    protocol, transport = request.protocol, request.transport
     if transport is None:
-        raise ConnectionResetError
+        raise ConnectionResetError("the client is gone")
+    assert isinstance(transport, asyncio.Transport)
+    early = protocol._message_tail  # what the client sent behind its request; aiohttp offers no other way to it
+    protocol._message_tail = b""
+    protocol.close()
+    reader = asyncio.StreamReader(limit=1 << 20)
+    taken = _HalfOpen(reader)
+    transport.set_protocol(taken)
+    taken.connection_made(transport)
+    transport.resume_reading()
+    if early:
+        reader.feed_data(early)
+    writer = asyncio.StreamWriter(transport, taken, reader, asyncio.get_running_loop())
+    writer.write(_upgrade_head(request, content_type))
+    await writer.drain()
+    return Hijacked(reader, writer)
+
+
+def _upgrade_head(request: web.Request, content_type: str) -> bytes:
     upgrade = "upgrade" in request.headers.get("Connection", "").lower()
     lines = ["HTTP/1.1 101 UPGRADED" if upgrade else "HTTP/1.1 200 OK", f"Content-Type: {content_type}"]
     if upgrade:
         lines += ["Connection: Upgrade", f"Upgrade: {request.headers.get('Upgrade', 'tcp')}"]
-    early = b""
-    if request.can_read_body or upgrade:
-        early = _buffered(request)
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=1 << 20)
-    protocol = _HalfOpen(reader)
-    transport.set_protocol(protocol)
-    protocol.connection_made(transport)
-    if early:
-        reader.feed_data(early)
-    assert isinstance(transport, asyncio.Transport)
-    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-    await writer.drain()
-    return Hijacked(transport, reader, writer)
+    lines.append(f"Api-Version: {ENGINE_API}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 class _HalfOpen(asyncio.StreamReaderProtocol):
@@ -152,14 +161,3 @@ class _HalfOpen(asyncio.StreamReaderProtocol):
     def eof_received(self) -> bool:
         super().eof_received()
         return True
-
-
-def _buffered(request: web.Request) -> bytes:
-    """Bytes that the client sent behind its request and that the HTTP parser has read already."""
-    payload = request.content
-    parts = []
-    while (size := payload.total_bytes and getattr(payload, "_size", 0)) and size > 0:
-        parts.append(payload.read_nowait(-1))
-    protocol = request.protocol
-    tail = getattr(protocol, "_message_tail", b"") or b""
-    return b"".join(parts) + tail

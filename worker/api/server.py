@@ -1,0 +1,145 @@
+"""The Engine API's server: sockets, versions, errors. What an endpoint does is its own module's work.
+
+Every route answers below "/" and below "/v1.40" … "/v1.51", as Docker's does. Listens on UNIX sockets, and on TCP only with
+mutual TLS.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from common.errors import InvalidArgument, NoSpace, ShoalError
+from common.settings import Settings
+from worker.api.http import ENGINE_API, MIN_API, VERSION, Handler, answer
+
+log = structlog.get_logger()
+SERVER = "Shoal/0.1.0 (linux)"
+
+
+def application(routes: Iterable[web.RouteDef]) -> web.Application:
+    """The HTTP application with all routes, each under "/" and "/v{version}"."""
+    app = web.Application(middlewares=[_errors, _versions], client_max_size=16 << 20)
+    for route in routes:
+        app.router.add_route(route.method, route.path, route.handler)
+        app.router.add_route(route.method, "/v{api_version:[0-9.]+}" + route.path, route.handler)
+    app.on_response_prepare.append(_headers)
+    return app
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what a handler raises into Docker's {"message": …}; nothing else ever reaches a client."""
+    try:
+        return await handler(request)
+    except ShoalError as error:
+        return answer({"message": error.message}, error.status)
+    except web.HTTPException as error:
+        return answer({"message": _http_sentence(request, error)}, error.status)
+    except OSError as error:
+        if error.errno == 28:  # ENOSPC
+            return answer({"message": f"no space left on device: {error.filename or 'the data folder'}"}, NoSpace.status)
+        if isinstance(error, ConnectionError):
+            raise
+        log.exception("request failed", path=request.path)
+        return answer({"message": f"internal error: {error}"}, 500)
+    except Exception as error:
+        log.exception("request failed", path=request.path)
+        return answer({"message": f"internal error: {type(error).__name__}: {error}"}, 500)
+
+
+def _http_sentence(request: web.Request, error: web.HTTPException) -> str:
+    if error.status == 404:
+        return "page not found"
+    if error.status == 413:
+        return "the request's body is too large"
+    return f"{request.method} {request.path}: {error.reason}"
+
+
+@web.middleware
+async def _versions(request: web.Request, handler: Handler) -> web.StreamResponse:
+    text = request.match_info.get("api_version")
+    if text is not None:
+        request[VERSION] = _check_version(text)
+    return await handler(request)
+
+
+def _check_version(text: str) -> tuple[int, int]:
+    asked, least, most = _parse_version(text), _parse_version(MIN_API), _parse_version(ENGINE_API)
+    if asked < least:
+        raise InvalidArgument(
+            f"client version {text} is too old. Minimum supported API version is {MIN_API}, "
+            "please upgrade your client to a newer version"
+        )
+    if asked > most:
+        raise InvalidArgument(f"client version {text} is too new. Maximum supported API version is {ENGINE_API}")
+    return asked
+
+
+def _parse_version(text: str) -> tuple[int, int]:
+    major, _, minor = text.partition(".")
+    if not (major.isdecimal() and minor.isdecimal()):
+        raise InvalidArgument(f"invalid API version {text!r}: it looks like {ENGINE_API}")
+    return int(major), int(minor)
+
+
+async def _headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Api-Version"] = ENGINE_API
+    response.headers["Ostype"] = "linux"
+    response.headers["Server"] = SERVER
+    response.headers["Docker-Experimental"] = "false"
+
+
+@asynccontextmanager
+async def serve(app: web.Application, settings: Settings) -> AsyncIterator[None]:
+    """Listen on every host of the settings while the context is open."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0, auto_decompress=False)
+    await runner.setup()
+    try:
+        for host in settings.hosts or [f"unix://{settings.socket}"]:
+            await _listen(runner, host, settings)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, settings: Settings) -> None:
+    if host.startswith("unix://"):
+        await _listen_unix(runner, Path(host.removeprefix("unix://")), settings.group)
+        return
+    address, _, port = host.removeprefix("tcp://").rpartition(":")
+    await web.TCPSite(runner, address.strip("[]"), int(port), ssl_context=mutual_tls(settings)).start()
+    log.info("listening", host=host)
+
+
+async def _listen_unix(runner: web.AppRunner, path: Path, group: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    mask = os.umask(0o177)
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    finally:
+        os.umask(mask)
+    try:
+        shutil.chown(path, group=group)
+        path.chmod(0o660)
+    except LookupError:
+        pass  # no such group on this machine: the socket stays root's alone
+    log.info("listening", host=f"unix://{path}")
+
+
+def mutual_tls(settings: Settings) -> ssl.SSLContext:
+    """The server's TLS context, which demands a client certificate signed by `tls-ca`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    context.load_verify_locations(settings.tls_ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
