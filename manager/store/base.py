@@ -1,6 +1,7 @@
 """The store's boundary: what loops, API and dispatcher see of the cluster's state.
 
-Truth is one store: read it by a View, change it by a transaction (a list of Changes that commits as one or fails as one).
+Truth is one store: read it by a View, change it by a transaction (a list of Changes that commits as one or fails as
+one).
 """
 
 from __future__ import annotations
@@ -70,9 +71,13 @@ class View(Protocol):
     def all(self, kind: type[T]) -> Iterable[T]: ...
 
     def find(self, kind: type[T], index: str, key: str) -> Sequence[T]:
-        """Objects by index: "name" (all but Task; case-insensitive), and for Task "service", "node", "slot"
-        (f"{service_id}.{slot}", global: f"{service_id}.{node_id}"), "desired" and "state" (TaskState values); for Service and
-        Task "network" (network ids), "secret", "config" (ids referred to); Service and Network "pending_delete" ("true")."""
+        """Objects by index, oldest first.
+
+        All but Task: "name" (case-insensitive). Node: "hostname". Task: "service", "node", "slot", "desired" and "state"
+        (TaskState values). Service and Task: "network" (network ids), "secret", "config" (ids that the present spec
+        refers to). Service and Network: "pending_delete" ("true"). A slot is f"{service_id}.{slot}", of a global service
+        f"{service_id}.{node_id}".
+        """
 
     def count(self, kind: type[T]) -> int: ...
 
@@ -83,10 +88,19 @@ class Store(Protocol):
     def view(self) -> View: ...
 
     async def commit(self, changes: Sequence[Change]) -> int:
-        """Commit as one; return the new revision. Raises VersionConflict (an object changed since it was read, or a name is
-        taken) with nothing changed, Unavailable where no quorum answers."""
+        """Commit as one; return the new revision.
+
+        Raises VersionConflict (an object changed since it was read, or a name is taken) with nothing changed, and
+        Unavailable where no quorum answers: the changes may still commit later.
+        """
 
     def watch(self) -> AsyncIterator[Event]:
         """Events of all commits after this call, in order, each exactly once."""
 
+    async def barrier(self) -> None:
+        """Return once the view holds everything that any manager committed before the call. Raises Unavailable."""
+
     def is_leader(self) -> bool: ...
+
+    async def leadership(self, wanted: bool) -> None:
+        """Return once `is_leader()` is `wanted`."""

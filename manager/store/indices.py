@@ -1,0 +1,82 @@
+"""Which keys each kind of object is found by: pure functions of one object, declared in one table.
+
+The names of the indices are those that View.find documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from common.model import Cluster, Config, Network, Node, Secret, Service, Task, TaskSpec, Volume
+
+Extract = Callable[[Any], Iterable[str]]
+
+
+def name_of(object: Any) -> str:
+    """The object's own name, lower-cased as names are compared; "" where it has none (tasks, unnamed nodes)."""
+    return "" if isinstance(object, Task) else object.spec.name.lower()
+
+
+def _name(object: Any) -> Iterable[str]:
+    name = name_of(object)
+    return (name,) if name else ()
+
+
+def _pending_delete(object: Service | Network) -> Iterable[str]:
+    return ("true",) if object.pending_delete else ()
+
+
+def slot_key(task: Task) -> str:
+    """What tasks that replace one another share: service and slot, for global services service and node."""
+    return f"{task.service_id}.{task.slot or task.node_id}"
+
+
+def _some(key: str) -> Iterable[str]:
+    return (key,) if key else ()
+
+
+def _service_networks(service: Service) -> Iterable[str]:
+    wanted = (*service.spec.task_template.networks, *service.spec.networks)
+    return dict.fromkeys((*(n.target for n in wanted), *(vip.network_id for vip in service.endpoint.virtual_ips)))
+
+
+def secrets_of(spec: TaskSpec | None) -> Iterable[str]:
+    """Ids of the secrets that a task of this spec reads."""
+    if spec is None or spec.container_spec is None:
+        return ()
+    return dict.fromkeys(reference.secret_id for reference in spec.container_spec.secrets)
+
+
+def configs_of(spec: TaskSpec | None) -> Iterable[str]:
+    """Ids of the configs that a task of this spec reads."""
+    if spec is None or spec.container_spec is None:
+        return ()
+    return dict.fromkeys(reference.config_id for reference in spec.container_spec.configs)
+
+
+INDICES: Mapping[type, Mapping[str, Extract]] = {
+    Cluster: {"name": _name},
+    Node: {"name": _name, "hostname": lambda node: _some(node.description.hostname.lower())},
+    Service: {
+        "name": _name,
+        "network": _service_networks,
+        "secret": lambda service: secrets_of(service.spec.task_template),
+        "config": lambda service: configs_of(service.spec.task_template),
+        "pending_delete": _pending_delete,
+    },
+    Task: {
+        "service": lambda task: _some(task.service_id),
+        "node": lambda task: _some(task.node_id),
+        "slot": lambda task: _some(task.service_id and slot_key(task)),
+        "desired": lambda task: (task.desired_state,),
+        "state": lambda task: (task.status.state,),
+        "network": lambda task: dict.fromkeys(a.network_id for a in task.networks_attachments),
+        "secret": lambda task: secrets_of(task.spec),
+        "config": lambda task: configs_of(task.spec),
+    },
+    Network: {"name": _name, "pending_delete": _pending_delete},
+    Volume: {"name": _name},
+    Secret: {"name": _name},
+    Config: {"name": _name},
+}

@@ -1,0 +1,101 @@
+"""The store: tables in memory over a Log, transactions in, events out.
+
+It owns what entries mean (StateMachine) and the way from a list of Changes to a committed revision (StateStore);
+durability, order and leadership are the Log's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from common.errors import VersionConflict
+from manager.store.base import Change, Changed, Event, Stored
+from manager.store.codec import decode_snapshot, decode_transaction, encode_snapshot, encode_transaction
+from manager.store.log import Log
+from manager.store.tables import Tables
+from manager.store.transaction import execute
+from manager.store.view import LiveView
+from manager.store.watch import Watch, Watchers
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class StateMachine:
+    """What the log drives: applies transactions to the tables and tells the watchers."""
+
+    def __init__(self) -> None:
+        self.tables = Tables()
+        self.watchers = Watchers()
+
+    def apply(self, index: int, data: bytes) -> VersionConflict | None:
+        try:
+            event = execute(self.tables, index, decode_transaction(data))
+        except VersionConflict as conflict:
+            return conflict
+        self.watchers.publish(event)
+        return None
+
+    def snapshot(self) -> Callable[[], bytes]:
+        revision, objects = self.tables.revision, tuple(self.tables.objects())
+        return lambda: encode_snapshot(revision, objects)
+
+    def restore(self, index: int, data: bytes) -> None:
+        """Watchers see the jump as one event: the difference between what was and what is now."""
+        revision, objects = decode_snapshot(data)
+        changes = _difference(self.tables, objects)
+        for changed in changes:
+            self.tables.set(changed.before, changed.after)
+        self.tables.revision = revision
+        if changes:
+            self.watchers.publish(Event(revision, changes))
+
+
+def _difference(tables: Tables, objects: Sequence[Stored]) -> tuple[Changed, ...]:
+    wanted = {(type(o), o.id): o for o in objects}
+    gone = [Changed(o, None) for o in tables.objects() if (type(o), o.id) not in wanted]
+    changed = [Changed(tables[kind].objects.get(id), o) for (kind, id), o in wanted.items()]
+    return (*gone, *(c for c in changed if c.before is None or c.before.version != c.object.version))
+
+
+class StateStore:
+    """A Store (see base.py) over any Log."""
+
+    def __init__(self, log: Log, machine: StateMachine, clock: Clock) -> None:
+        self._log = log
+        self._machine = machine
+        self._clock = clock
+
+    def view(self) -> LiveView:
+        return LiveView(self._machine.tables, self._clock())
+
+    async def commit(self, changes: Sequence[Change]) -> int:
+        if not changes:
+            return self._machine.tables.revision
+        return await self._log.propose(encode_transaction(changes, self._clock()))
+
+    def watch(self) -> Watch:
+        return self._machine.watchers.watch()
+
+    async def barrier(self) -> None:
+        """Return once the view holds everything that was committed before the call, on whatever manager."""
+        await self._log.barrier()
+
+    def is_leader(self) -> bool:
+        return self._log.is_leader()
+
+    async def leadership(self, wanted: bool) -> None:
+        await self._log.leadership(wanted)
+
+
+@asynccontextmanager
+async def open_store(log: Log, clock: Clock = system_clock) -> AsyncIterator[StateStore]:
+    """The store over `log`, its past replayed, as long as the context is open. Raises what Log.run raises."""
+    machine = StateMachine()
+    async with log.run(machine):
+        yield StateStore(log, machine, clock)
