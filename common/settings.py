@@ -29,7 +29,7 @@ class Settings(msgspec.Struct, kw_only=True, dict=True, rename="kebab", forbid_u
     conmon: str = "conmon"
     cgroup_parent: str = ""
     bridge: str = ""  # name of the default bridge
-    address_pools: list[str] = msgspec.field(default_factory=lambda: ["172.17.0.0/12:16", "192.168.0.0/16:20"])
+    address_pools: list[str] = msgspec.field(default_factory=lambda: ["172.16.0.0/12:16", "192.168.0.0/16:20"])
     ipv6_pools: list[str] = msgspec.field(default_factory=lambda: ["fd5a:6f61:6c00::/48:64"])
     dns: list[str] = []
     log_driver: str = "json-file"

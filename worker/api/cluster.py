@@ -1,0 +1,94 @@
+"""The cluster's endpoints on a worker's socket: handed on, unchanged, to the manager of this node.
+
+Also what other parts of the worker's API ask the manager themselves: networks of scope swarm, events, the cluster's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from common.errors import Unavailable
+from common.settings import Settings
+from worker.api.http import version
+
+_PREFIXES = ("swarm", "nodes", "services", "tasks", "secrets", "configs")
+_CHUNK = 64 * 1024
+_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "host", "content-length", "server", "date"}
+
+
+class Manager:
+    """A client of the manager's API over its UNIX socket; one per daemon, used as an async context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = str(settings.manager_socket)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Manager:
+        connector = aiohttp.UnixConnector(self._path, limit=0)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def request(self, method: str, path: str, **options: Any) -> aiohttp.client._RequestContextManager:
+        """Start a request; raises Unavailable in `async with` where the manager does not answer."""
+        assert self._session is not None
+        return self._session.request(method, f"http://manager{path}", **options)
+
+    async def get(self, path: str, default: Any, **params: str) -> Any:
+        """The JSON at `path`, or `default` where the manager is not there or refuses."""
+        try:
+            async with self.request("GET", path, params=params) as response:
+                return msgspec.json.decode(await response.read()) if response.status == 200 else default
+        except (aiohttp.ClientError, OSError):
+            return default
+
+    async def forward(self, request: web.Request, path: str | None = None) -> web.StreamResponse:
+        """Hand a client's request on and stream the answer back. Raises Unavailable."""
+        headers = {name: text for name, text in request.headers.items() if name.lower() not in _HOP}
+        headers["X-Api-Version"] = "{}.{}".format(*version(request))
+        data = request.content.iter_chunked(_CHUNK) if request.body_exists else None
+        target = path or "/" + request.match_info["cluster_path"]
+        try:
+            async with self.request(
+                request.method, target, params=request.query, data=data, headers=headers
+            ) as response:
+                return await _relay(request, response)
+        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
+            raise Unavailable(
+                f"this node's manager does not answer ({error}): it starts again by itself, try again"
+            ) from None
+
+    async def lines(self, path: str) -> AsyncIterator[bytes]:
+        """Lines of an endless answer, until either side ends it."""
+        async with self.request("GET", path) as response:
+            async for line in response.content:
+                yield line
+
+
+async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, reason=answer.reason)
+    for name, text in answer.headers.items():
+        if name.lower() not in _HOP:
+            response.headers[name] = text
+    await response.prepare(request)
+    try:
+        async for chunk in answer.content.iter_any():
+            await response.write(chunk)
+        await response.write_eof()
+    except ConnectionResetError:
+        pass  # the client went away; leaving the context closes the manager's side too
+    return response
+
+
+def routes(manager: Manager) -> list[web.RouteDef]:
+    names = "|".join(_PREFIXES)
+    return [web.route("*", f"/{{cluster_path:(?:{names})(?:/.*)?}}", manager.forward)]
