@@ -130,6 +130,8 @@ class JoinTokens(Spec, frozen=True, kw_only=True):
 
 
 class Cluster(Object, frozen=True, kw_only=True):
+    """`implicit`: made by a first start, not by a user's `swarm init`, which then succeeds once."""
+
     spec: ClusterSpec = ClusterSpec()
     tls_info: TLSInfo = TLSInfo()
     root_rotation_in_progress: bool = False
@@ -137,3 +139,4 @@ class Cluster(Object, frozen=True, kw_only=True):
     default_addr_pool: list[str] = field(default_factory=lambda: ["10.0.0.0/8"])
     subnet_size: int = 24
     join_tokens: JoinTokens = JoinTokens()
+    implicit: bool = False

@@ -258,7 +258,9 @@ class JobStatus(Spec, frozen=True, kw_only=True):
 
 
 class Service(Object, frozen=True, kw_only=True):
-    """`spec_version`: the revision at which `spec.task_template` last changed; tasks name it instead of copying the spec."""
+    """`spec_version` numbers the task template (with the host-mode ports): it changes when a new one needs new tasks, and
+    an old number returns with its template (rollback). Tasks name it instead of copying the spec; templates that tasks
+    may still run are kept in `past_templates` by their number. manager/specs.py is the only reader and writer of both."""
 
     spec: ServiceSpec
     previous_spec: ServiceSpec | None = None
@@ -266,4 +268,5 @@ class Service(Object, frozen=True, kw_only=True):
     update_status: UpdateStatus | None = None
     job_status: JobStatus | None = None
     spec_version: Version = Version()
+    past_templates: dict[int, TaskSpec] = field(default_factory=dict)
     pending_delete: bool = False

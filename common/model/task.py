@@ -79,7 +79,10 @@ class NetworkAttachment(Spec, frozen=True, kw_only=True):
 
 class Task(Object, frozen=True, kw_only=True):
     """`spec_version` names the version of the service's spec that this task runs; `spec` is filled in where a task leaves
-    the store (API, assignments), and kept only by tasks whose service is gone."""
+    the store (API, assignments; manager/specs.py), and kept only by tasks whose service is gone.
+
+    `restarts`: when predecessors in this slot were restarted, as far as the restart policy counts attempts.
+    `settled_at`: when a rolling update saw this task running and healthy."""
 
     service_id: str = ""
     slot: int = 0
@@ -95,3 +98,5 @@ class Task(Object, frozen=True, kw_only=True):
     labels: dict[str, str] = field(default_factory=dict)
     service_annotations: dict[str, str] = field(default_factory=dict)
     job_iteration: Version | None = None
+    restarts: list[datetime] = field(default_factory=list)
+    settled_at: datetime | None = None
