@@ -1,0 +1,73 @@
+"""The worker: puts its parts together, serves the Engine API and keeps the session with a manager.
+
+Starting is recovery: each part first looks at what is really there. Stopping touches no container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
+
+import structlog
+
+from common.settings import Settings
+from worker.api import archive, cluster, containers, execs, images, networks, server, streams, system, volumes
+from worker.api.cluster import Manager
+from worker.engine.containers import Containers
+from worker.engine.events import EventBus
+from worker.engine.node import Engine
+from worker.images.store import LocalImages
+from worker.network.networks import LocalNetworks
+from worker.runtime.conmon import ConmonRuntime
+from worker.session.client import Session
+from worker.volumes.local import LocalVolumes
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings, node_id: str) -> None:
+    """Run this node's worker until cancelled."""
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(_engine(settings))
+        manager = await stack.enter_async_context(Manager(settings))
+        app = server.application(_routes(engine, manager, node_id))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(engine.containers.run(), name="containers")
+            group.create_task(Session(engine, node_id).run(), name="session")
+            group.create_task(system.cluster_events(engine, manager), name="cluster events")
+            async with server.serve(app, settings):
+                engine.events.publish("daemon", "start", node_id, {"name": settings.socket.name})
+                log.info("ready", socket=str(settings.socket), node=node_id)
+                await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def _engine(settings: Settings) -> AsyncIterator[Engine]:
+    """All parts, started in the order in which they need each other, closed in reverse."""
+    events = EventBus()
+    parts = Engine(
+        settings=settings,
+        events=events,
+        runtime=(runtime := ConmonRuntime(settings)),
+        images=(store := LocalImages(settings, events)),
+        volumes=(local := LocalVolumes(settings, events)),
+        networks=(net := LocalNetworks(settings, events)),
+        containers=Containers(settings, events, runtime, store, local, net),
+    )
+    started = (parts.runtime, parts.images, parts.volumes, parts.networks, parts.containers)
+    async with AsyncExitStack() as stack:
+        for part in started:
+            stack.push_async_callback(part.close)
+            await part.start_up()
+        yield parts
+
+
+def _routes(engine: Engine, manager: Manager, node_id: str) -> list[server.web.RouteDef]:
+    modules = (archive, containers, execs, images, networks, streams, volumes)
+    return [
+        *chain.from_iterable(module.routes(engine) for module in modules),
+        *system.routes(engine, manager, node_id),
+        *cluster.routes(manager),
+    ]
