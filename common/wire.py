@@ -7,11 +7,12 @@ answer with an empty Incremental where the worker has everything already.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 
 import msgspec
 
-from common.model import Config, Network, NodeDescription, PortConfig, Secret, Task, TaskStatus
+from common.model import EPOCH, Config, Network, NodeDescription, PortConfig, Secret, Task, TaskStatus, Version
 
 PROTOCOL = 1
 
@@ -137,3 +138,18 @@ FromManager = Welcome | Complete | Incremental | LogRequest | LogCancel
 encode = msgspec.msgpack.Encoder().encode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
 decode_from_manager = msgspec.msgpack.Decoder(FromManager).decode
+
+_canonical = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
+def digest(assignments: Assignments) -> str:
+    """What `Hello.digest` carries: equal on both sides where the worker needs nothing new.
+
+    The worker's own reports (a task's status, and the version and time that come from storing it) are left out: they
+    are not sent back to it.
+    """
+    tasks = {
+        id: msgspec.structs.replace(task, status=TaskStatus(), version=Version(), updated_at=EPOCH)
+        for id, task in assignments.tasks.items()
+    }
+    return hashlib.sha256(_canonical(msgspec.structs.replace(assignments, tasks=tasks))).hexdigest()
