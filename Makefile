@@ -1,0 +1,23 @@
+# The README's two commands are `make demo` and `make test`; both set up what is missing.
+PY := .venv/bin/python
+
+.PHONY: demo test setup lint unit
+
+setup:
+	@packaging/setup
+
+demo: setup
+	@examples/demo
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+unit: setup
+	$(PY) -m pytest -q tests/unit
+
+test: lint
+	$(PY) -m pytest -q tests/unit
+	$(PY) -m pytest -q tests/simulation tests/conformance tests/integration
