@@ -1,4 +1,4 @@
-"""Image references: "busybox", "localhost:5000/team/app:1.2@sha256:…" parsed, completed and shown short, as Docker does.
+"""Image references ("busybox", "localhost:5000/team/app:1.2@sha256:…"): parsed, completed and shown short, as Docker does.
 
 The grammar is that of github.com/distribution/reference. Nothing here knows whether an image exists.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -71,3 +72,21 @@ class Settings(msgspec.Struct, kw_only=True, dict=True, rename="kebab", forbid_u
     def manager_socket(self) -> Path:
         """The UNIX socket on which the manager child serves cluster endpoints and worker sessions."""
         return self.state / "manager.sock"
+
+
+def encode(settings: Settings) -> bytes:
+    """As JSON, for the manager child and for `shoald --check`."""
+    return msgspec.json.encode(settings, enc_hook=str)
+
+
+def decode(data: bytes) -> Settings:
+    return msgspec.json.decode(data, type=Settings, dec_hook=_from_text)
+
+
+def convert(values: dict[str, Any]) -> Settings:
+    """From a map of encoded names to values or their texts. Raises msgspec.ValidationError."""
+    return msgspec.convert(values, Settings, strict=False, dec_hook=_from_text)
+
+
+def _from_text(kind: type, value: Any) -> Any:
+    return kind(value)

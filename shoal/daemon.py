@@ -23,7 +23,7 @@ from common import ids
 from common.durable import write_file
 from common.errors import Conflict, ShoalError
 from common.log import configure
-from common.settings import Settings
+from common.settings import Settings, decode, encode
 from shoal.settings import load
 
 log = structlog.get_logger()
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         settings, check = load(argv)
         if check:
-            sys.stdout.write(msgspec.json.format(msgspec.json.encode(settings), indent=2).decode() + "\n")
+            sys.stdout.write(msgspec.json.format(encode(settings), indent=2).decode() + "\n")
             return 0
         if os.geteuid() != 0:
             raise ShoalError("shoald needs root: it makes namespaces, mounts and network interfaces")
@@ -61,7 +61,7 @@ def manager(argv: Sequence[str]) -> int:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() == 1:
         return 0
-    settings = msgspec.json.decode(Path(argv[0]).read_bytes(), type=Settings)
+    settings = decode(Path(argv[0]).read_bytes())
     configure(settings.log_level, "manager")
     try:
         asyncio.run(_until_signal(run(settings, argv[1])))
@@ -75,7 +75,7 @@ async def _node(settings: Settings, node_id: str) -> None:
     from worker.daemon import run
 
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o711)
-    write_file(settings.state / "settings.json", msgspec.json.encode(settings), durable=False)
+    write_file(settings.state / "settings.json", encode(settings), durable=False)
     async with asyncio.TaskGroup() as group:
         group.create_task(_keep_manager(settings, node_id), name="manager")
         await run(settings, node_id)

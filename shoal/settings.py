@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from common.errors import InvalidArgument
-from common.settings import Settings
+from common.settings import Settings, convert
 
 DEFAULT_CONFIG = Path("/etc/shoal/shoald.toml")
 _HELP = {
@@ -110,7 +110,7 @@ def _build(values: dict[str, Any]) -> Settings:
             value = dict(_pair(name, item) for item in value)
         ready[fields[name].encode_name] = str(Path(value).absolute()) if fields[name].type is Path else value
     try:
-        return msgspec.convert(ready, Settings, strict=False)
+        return convert(ready)
     except msgspec.ValidationError as error:
         raise InvalidArgument(f"invalid setting: {error}") from None
 
