@@ -1,0 +1,86 @@
+"""The command line of the OCI runtime: crun, runc or another one with runc's grammar.
+
+Knows which binary it is and where its state lies; knows nothing of monitors and bundles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import ShoalError, Unavailable
+from common.settings import Settings
+from worker.runtime import workaround
+from worker.runtime.process import Result, run
+
+
+class OciRuntime:
+    """One OCI runtime. `start_up()` finds the binary and what it is; nothing else works before that."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._wanted = settings.runtime
+        self._state = settings.state
+        self.root = settings.state / "runtime"
+        self.binary = Path(settings.runtime)
+        self.is_crun = False
+        self.version = ""
+
+    async def start_up(self) -> None:
+        """Raises Unavailable where the runtime cannot be run."""
+        found = shutil.which(self._wanted)
+        if found is None:
+            raise Unavailable(f"no OCI runtime {self._wanted!r} on this machine: install it or set --runtime")
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.binary = Path(found)
+        result = await run([found, "--version"])
+        if result.code:
+            raise Unavailable(f"{found} --version failed: {_text(result)}")
+        self.version = result.stdout.decode(errors="replace").partition("\n")[0]
+        self.is_crun = self.version.startswith("crun")
+        if self.is_crun and workaround.needed():
+            self.binary = workaround.wrap(self.binary, self._state)
+
+    @property
+    def global_args(self) -> list[str]:
+        """What comes before the command; conmon passes the same on."""
+        manager = ["--cgroup-manager=cgroupfs"] if self.is_crun else []
+        return [f"--root={self.root}", *manager]
+
+    async def call(self, *args: str) -> Result:
+        """Run a command; failures come back as a result."""
+        return await run([str(self.binary), *self.global_args, *args])
+
+    async def command(self, *args: str) -> None:
+        """Run a command. Raises ShoalError with what the runtime said."""
+        result = await self.call(*args)
+        if result.code:
+            raise ShoalError(f"OCI runtime {args[0]} failed: {_text(result)}")
+
+    async def start(self, id: str) -> None:
+        await self.command("start", id)
+
+    async def pause(self, id: str) -> None:
+        await self.command("pause", id)
+
+    async def resume(self, id: str) -> None:
+        await self.command("resume", id)
+
+    async def update(self, id: str, resources: Mapping[str, Any]) -> None:
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(resources, file)
+            file.flush()
+            await self.command("update", "--resources", file.name, id)
+
+    async def delete(self, id: str) -> None:
+        """Kill and forget a container; one that the runtime does not know is no error."""
+        if os.path.lexists(self.root / id):
+            await self.command("delete", "--force", id)
+
+
+def _text(result: Result) -> str:
+    return result.stderr.decode(errors="replace").strip() or f"exit code {result.code}"
