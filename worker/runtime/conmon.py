@@ -26,6 +26,7 @@ from worker.runtime.layout import Layout
 from worker.runtime.monitor import Monitors
 from worker.runtime.oci import OciRuntime
 from worker.runtime.process import ended
+from worker.runtime.seccomp_cache import SeccompCache
 from worker.runtime.streams import AttachSocket
 
 _CLEANUP_TRIES = 200  # of 10 ms each, until the last processes have left a control group
@@ -36,6 +37,7 @@ class ConmonRuntime:
 
     def __init__(self, settings: Settings) -> None:
         self.oci = OciRuntime(settings)
+        self.seccomp = SeccompCache(settings, self.oci)
         self.monitors = Monitors(settings, self.oci)
         self._bundles: dict[str, Layout] = {}
         self._cgroup_root = Cgroup(settings.cgroup_root)
