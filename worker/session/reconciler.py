@@ -1,0 +1,303 @@
+"""Tasks wanted + containers seen → actions and task states. Pure: no I/O, and the only clock is the `now` of each call.
+
+One rule per task, applied after every event (an assignment, an action's end, a container's change): first the state moves
+forward as far as what is seen allows, then the one action follows that brings the container closer to what is wanted.
+At most one action per task is under way, so a task's actions never overtake each other.
+
+States only go forward. A container that is seen running for a task that has ended (its node was thought dead, say) is stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from common.model import ContainerStatus, Task, TaskState, TaskStatus
+from common.model.task import PortStatus
+from common.wire import Assignments
+from worker.session.actions import Action, Done, Kind
+from worker.session.base import Phase, Seen
+
+UNHEALTHY = "unhealthy container"
+
+
+@dataclass
+class Known:
+    """All that the worker knows of one task. `task` None: no longer assigned, to be removed."""
+
+    task: Task | None
+    status: TaskStatus
+    seen: Seen | None = None
+    busy: Action | None = None
+    complete: bool = True  # everything that the task needs to be prepared is assigned too
+    unhealthy: bool = False
+    networks: tuple[str, ...] = ()
+
+    @property
+    def unwanted(self) -> bool:
+        """True where the container must not run (any more)."""
+        return self.task is None or self.task.desired_state.order >= TaskState.SHUTDOWN.order
+
+    @property
+    def held(self) -> bool:
+        """True where the container is to be prepared, not started."""
+        return self.task is not None and self.task.desired_state.order < TaskState.STARTING.order
+
+
+class Reconciler:
+    """The worker's tasks. Every method takes one event and returns the actions that follow from it."""
+
+    def __init__(self, found: Mapping[str, Seen]) -> None:
+        """`found`: the tasks' containers that are on the node already, by task id."""
+        self._found = dict(found)
+        self._known: dict[str, Known] = {}
+        self._changed: dict[str, TaskStatus] = {}
+
+    def assign(self, assignments: Assignments, now: datetime) -> list[Action]:
+        """The full set of tasks: new ones are taken up, changed ones looked at, absent ones removed."""
+        absent = [task_id for task_id in self._known if task_id not in assignments.tasks]
+        for task_id in absent:
+            self._known[task_id].task = None
+        for task in assignments.tasks.values():
+            self._take(task, has_all(task, assignments))
+        return self._settle([*absent, *assignments.tasks], now)
+
+    def _take(self, task: Task, complete: bool) -> None:
+        known = self._known.get(task.id)
+        if known is None:
+            known = self._known[task.id] = Known(task, task.status, self._found.pop(task.id, None))
+        known.task = task
+        known.complete = complete
+        known.networks = tuple(a.network_id for a in task.networks_attachments)
+        if task.status.state.order > known.status.state.order or _same(task.status, known.status):
+            known.status = task.status
+            self._changed.pop(task.id, None)
+
+    def drop_orphans(self, now: datetime) -> list[Action]:
+        """Remove the found containers of tasks that are not assigned. Only for when a manager has confirmed the set."""
+        for task_id, seen in self._found.items():
+            self._known[task_id] = Known(None, TaskStatus(state=TaskState.ORPHANED), seen)
+        orphans, self._found = list(self._found), {}
+        return self._settle(orphans, now)
+
+    def observe(self, task_id: str, seen: Seen | None, now: datetime) -> list[Action]:
+        """A container changed by itself, or by an action that is under way."""
+        known = self._known.get(task_id)
+        if known is None:
+            self._observe_found(task_id, seen)
+            return []
+        if known.busy is None or known.busy.kind in (Kind.START, Kind.STOP):
+            known.seen = seen
+        return self._settle([task_id], now)
+
+    def _observe_found(self, task_id: str, seen: Seen | None) -> None:
+        if seen is None:
+            self._found.pop(task_id, None)
+        elif task_id in self._found:
+            self._found[task_id] = seen
+
+    def finish(self, done: Done, now: datetime) -> list[Action]:
+        """An action ended."""
+        task_id = done.action.task_id
+        known = self._known.get(task_id)
+        if known is None or known.busy is not done.action:
+            return []
+        known.busy = None
+        if done.error:
+            self._fail(known, done, now)
+        elif done.action.kind is Kind.REMOVE and known.task is None:
+            del self._known[task_id]
+            return []
+        else:
+            known.seen = _later(known.seen, done.seen)
+        return self._settle([task_id], now)
+
+    def _fail(self, known: Known, done: Done, now: datetime) -> None:
+        if known.status.state.terminal:
+            return
+        prepare = done.action.kind is Kind.PREPARE
+        state = TaskState.REJECTED if prepare else TaskState.FAILED
+        text = done.error if prepare else f"starting container failed: {done.error}"
+        self._move(done.action.task_id, known, _status(known, state, done.action.kind.value, now, text))
+
+    def take_changes(self) -> dict[str, TaskStatus]:
+        """Statuses that changed since the last call, the latest of each task."""
+        changed, self._changed = self._changed, {}
+        return changed
+
+    def unreported(self) -> dict[str, TaskStatus]:
+        """Statuses that differ from those which came with the assignments: what a manager may not know."""
+        return {
+            task_id: known.status
+            for task_id, known in self._known.items()
+            if known.task is not None and known.status != known.task.status
+        }
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._known
+
+    def networks(self) -> set[str]:
+        """Networks of all tasks that are known, also of those that are being removed."""
+        return {network for known in self._known.values() for network in known.networks}
+
+    def container(self, task_id: str) -> str | None:
+        """The container's id, None where the task has none (yet)."""
+        known = self._known.get(task_id)
+        return known.seen.container_id if known is not None and known.seen is not None else None
+
+    def _settle(self, task_ids: Iterable[str], now: datetime) -> list[Action]:
+        actions = []
+        for task_id in task_ids:
+            known = self._known[task_id]
+            while (status := advance(known, now)) is not None:
+                self._move(task_id, known, status)
+            if known.busy is None and (kind := next_action(known)) is not None:
+                known.busy = Action(kind, task_id, known.task if kind is Kind.PREPARE else None)
+                actions.append(known.busy)
+        return actions
+
+    def _move(self, task_id: str, known: Known, status: TaskStatus) -> None:
+        known.status = status
+        self._changed[task_id] = status
+
+    def validate(self) -> None:
+        """The invariants, for tests."""
+        for task_id, known in self._known.items():
+            assert known.busy is None or known.busy.task_id == task_id
+            assert known.task is None or known.task.id == task_id
+            assert known.task is None or known.status.state.order >= known.task.status.state.order
+
+
+def has_all(task: Task, assignments: Assignments) -> bool:
+    """True where the secrets, configs and networks that the task needs are assigned with it."""
+    spec = task.spec.container_spec if task.spec else None
+    if spec is None:
+        return True
+    return (
+        all(ref.secret_id in assignments.secrets for ref in spec.secrets)
+        and all(ref.config_id in assignments.configs for ref in spec.configs)
+        and all(a.network_id in assignments.networks for a in task.networks_attachments)
+    )
+
+
+def advance(known: Known, now: datetime) -> TaskStatus | None:
+    """The next state that what is seen allows, None where the state is as far as it can be."""
+    if known.status.state.terminal or known.task is None:
+        return None
+    if known.seen is None:
+        return _advance_unseen(known, now)
+    if known.seen.phase is Phase.CREATED:
+        return _advance_created(known, now)
+    if known.seen.phase is Phase.RUNNING:
+        return _advance_running(known, now)
+    return _advance_exited(known, now)
+
+
+def _advance_unseen(known: Known, now: datetime) -> TaskStatus | None:
+    state = known.status.state
+    if known.busy is not None:
+        return None
+    if known.unwanted:
+        return _status(known, TaskState.SHUTDOWN, "shutdown", now)
+    if state.order >= TaskState.READY.order:
+        return _status(known, TaskState.FAILED, "lost", now, "the task's container is gone")
+    if state.order < TaskState.ACCEPTED.order:
+        return _status(known, TaskState.ACCEPTED, "accepted", now)
+    if state is TaskState.ACCEPTED and known.complete:
+        return _status(known, TaskState.PREPARING, "preparing", now)
+    return None
+
+
+def _advance_created(known: Known, now: datetime) -> TaskStatus | None:
+    state = known.status.state
+    if known.busy is not None:
+        return None
+    if known.unwanted:
+        return _status(known, TaskState.SHUTDOWN, "shutdown", now)
+    if state.order < TaskState.READY.order:
+        return _status(known, TaskState.READY, "prepared", now)
+    if state is TaskState.READY and not known.held:
+        return _status(known, TaskState.STARTING, "starting", now)
+    if state is TaskState.RUNNING:
+        return _status(known, TaskState.FAILED, "lost", now, "the task's container does not run")
+    return None
+
+
+def _advance_running(known: Known, now: datetime) -> TaskStatus | None:
+    assert known.seen is not None
+    if known.seen.health == "unhealthy":
+        known.unhealthy = True
+    healthy = known.seen.health in ("", "healthy")
+    if known.status.state is not TaskState.RUNNING:
+        if healthy and not known.unwanted:
+            return _status(known, TaskState.RUNNING, "started", now)
+        if known.status.state.order < TaskState.STARTING.order:
+            return _status(known, TaskState.STARTING, "starting", now)
+    if known.status.healthy != healthy:
+        return _status(known, known.status.state, known.status.message, now)
+    return None
+
+
+def _advance_exited(known: Known, now: datetime) -> TaskStatus:
+    assert known.seen is not None
+    if known.unhealthy:
+        return _status(known, TaskState.FAILED, "failed", now, _exit_text(known.seen) + ": " + UNHEALTHY)
+    if known.unwanted:
+        return _status(known, TaskState.SHUTDOWN, "shutdown", now)
+    if known.seen.exit_code == 0:
+        return _status(known, TaskState.COMPLETE, "finished", now)
+    reason = ": out of memory" if known.seen.oom_killed else ""
+    return _status(known, TaskState.FAILED, "failed", now, _exit_text(known.seen) + reason)
+
+
+def _exit_text(seen: Seen) -> str:
+    return f"task: non-zero exit ({seen.exit_code})"
+
+
+def next_action(known: Known) -> Kind | None:
+    """What brings the container closer to what is wanted, None where nothing is to be done now."""
+    phase = known.seen.phase if known.seen is not None else None
+    if phase is Phase.RUNNING:
+        stop = known.unwanted or known.unhealthy or known.status.state.terminal
+        return Kind.STOP if stop else None
+    if known.task is None:
+        return Kind.REMOVE
+    if phase is None and known.status.state is TaskState.PREPARING and known.complete:
+        return Kind.PREPARE
+    if phase is Phase.CREATED and known.status.state is TaskState.STARTING:
+        return Kind.START
+    return None
+
+
+def _status(known: Known, state: TaskState, message: str, now: datetime, err: str = "") -> TaskStatus:
+    seen = known.seen
+    if seen is None:
+        container = known.status.container_status
+        return TaskStatus(timestamp=now, state=state, message=message, err=err, container_status=container)
+    return TaskStatus(
+        timestamp=now,
+        state=state,
+        message=message,
+        err=err,
+        container_status=ContainerStatus(container_id=seen.container_id, pid=seen.pid, exit_code=seen.exit_code),
+        port_status=PortStatus(ports=list(seen.ports)) if seen.ports else None,
+        healthy=seen.health in ("", "healthy"),
+    )
+
+
+def _same(told: TaskStatus, known: TaskStatus) -> bool:
+    """True where a manager's record says what the worker knows, with an older time stamp at most."""
+    return msgspec.structs.replace(told, timestamp=known.timestamp) == known
+
+
+_RANK = {phase: number for number, phase in enumerate(Phase)}
+
+
+def _later(before: Seen | None, result: Seen | None) -> Seen | None:
+    """An action's result, unless something later was observed while the result was on its way."""
+    if before is None or result is None or _RANK[before.phase] < _RANK[result.phase]:
+        return result
+    return before
