@@ -16,13 +16,13 @@ from aiohttp import web
 
 from common.errors import InvalidArgument
 from common.filters import Filters
+from common.version import VERSION
 from worker import host, registry_auth
 from worker.api import http
 from worker.api.cluster import Manager
 from worker.engine.events import EngineEvent
 from worker.engine.node import Engine
 
-VERSION = "0.1.0"
 ENGINE_VERSION = "28.2.2"  # the Docker Engine whose API this is; clients look at it
 _EVENT_FILTERS = (
     "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service",
