@@ -1,0 +1,1 @@
+"""Commands of `shoal system`, and those about the whole daemon."""

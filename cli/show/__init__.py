@@ -1,0 +1,1 @@
+"""What users see: tables, formats, sizes and ages in words, progress, colours."""
