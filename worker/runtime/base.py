@@ -31,7 +31,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     stdin: bool = False
     stdin_once: bool = False
     log: Path | None = None  # file in CRI format; None: no log
-    log_max_size: int = -1  # bytes, -1 unlimited
+    log_max_size: int = -1  # bytes of one file, -1 unlimited
+    log_max_files: int = 1  # the log and its rotated files (log.1, log.2, …) together
 
 
 class ExecSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +108,7 @@ class LogLine(msgspec.Struct, frozen=True):
     time: datetime
     stream: int  # 1 stdout, 2 stderr
     data: bytes  # with its newline, where it had one
+    nanos: int = 0  # since the epoch: `time` in full precision
 
 
 class LogReader(Protocol):

@@ -16,16 +16,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from common.errors import Conflict, NotFound, ShoalError
 from common.settings import Settings
 from worker.runtime.base import ExecSpec, Exit, Launch
 from worker.runtime.cgroup_stats import stats
 from worker.runtime.cgroups import Cgroup
 from worker.runtime.execs import ExecProcess, start_exec
+from worker.runtime.inotify import Inotify
 from worker.runtime.layout import Layout
+from worker.runtime.logs import ContainerLog
 from worker.runtime.monitor import Monitors
 from worker.runtime.oci import OciRuntime
 from worker.runtime.process import ended
+from worker.runtime.rotation import Rotator
 from worker.runtime.seccomp_cache import SeccompCache
 from worker.runtime.streams import AttachSocket
 
@@ -39,6 +44,8 @@ class ConmonRuntime:
         self.oci = OciRuntime(settings)
         self.seccomp = SeccompCache(settings, self.oci)
         self.monitors = Monitors(settings, self.oci)
+        self._inotify = Inotify()
+        self._rotator = Rotator(self._inotify)
         self._bundles: dict[str, Layout] = {}
         self._cgroup_root = Cgroup(settings.cgroup_root)
 
@@ -46,20 +53,26 @@ class ConmonRuntime:
         """Find conmon and the OCI runtime. Raises Unavailable."""
         await self.oci.start_up()
         self.monitors.start_up()
+        self._inotify.start_up()
 
     async def close(self) -> None:
         """Take the daemon's own control group away where no container is left in it."""
+        self._rotator.close()
+        self._inotify.close()
         self._cgroup_root.remove_if_empty()
 
     async def create(self, launch: Launch) -> int:
         layout = Layout(launch.id, launch.bundle)
         layout.clear()
+        layout.launch_file.write_bytes(msgspec.json.encode(launch))
         self._bundles[launch.id] = layout
         try:
-            return await self.monitors.create(launch, layout)
+            pid = await self.monitors.create(launch, layout)
         except BaseException:
             await asyncio.shield(self.delete(launch.id, force=True))
             raise
+        self._rotator.add(launch, layout)
+        return pid
 
     async def start(self, id: str) -> None:
         await self.oci.start(id)
@@ -117,6 +130,7 @@ class ConmonRuntime:
         del self._bundles[id]
 
     async def _remove(self, layout: Layout) -> None:
+        self._rotator.remove(layout.id)
         cgroup = Cgroup(layout.cgroup())
         cgroup.thaw()
         await self.oci.delete(layout.id)
@@ -153,7 +167,12 @@ class ConmonRuntime:
         shutil.rmtree(layout.execs, ignore_errors=True)
         if monitor is None or pid is None:
             return await self._exit(layout)
+        self._rotator.add(msgspec.json.decode(layout.launch_file.read_bytes(), type=Launch), layout)
         return pid
+
+    def log(self, id: str, path: Path) -> ContainerLog:
+        """The log of a container, known or not: only a running one's can be followed."""
+        return ContainerLog(path, self._inotify, self._bundles.get(id))
 
     async def stats(self, id: str) -> dict[str, Any]:
         return stats(Cgroup(self._layout(id).cgroup()))

@@ -24,6 +24,11 @@ class Layout:
         return self.folder / "config.json"
 
     @property
+    def launch_file(self) -> Path:
+        """What the container was created from, for the daemon after this one."""
+        return self.folder / "launch.json"
+
+    @property
     def pid_file(self) -> Path:
         return self.folder / "pid"
 
