@@ -16,8 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from common.errors import Conflict, NotFound, ShoalError
 from common.settings import Settings
 from worker.runtime.base import ExecSpec, Exit, Launch
@@ -64,7 +62,7 @@ class ConmonRuntime:
     async def create(self, launch: Launch) -> int:
         layout = Layout(launch.id, launch.bundle)
         layout.clear()
-        layout.launch_file.write_bytes(msgspec.json.encode(launch))
+        layout.save_launch(launch)
         self._bundles[launch.id] = layout
         try:
             pid = await self.monitors.create(launch, layout)
@@ -167,7 +165,7 @@ class ConmonRuntime:
         shutil.rmtree(layout.execs, ignore_errors=True)
         if monitor is None or pid is None:
             return await self._exit(layout)
-        self._rotator.add(msgspec.json.decode(layout.launch_file.read_bytes(), type=Launch), layout)
+        self._rotator.add(layout.load_launch(), layout)
         return pid
 
     def log(self, id: str, path: Path) -> ContainerLog:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from common.errors import Conflict
-from worker.runtime.base import Exit
+from worker.runtime.base import Exit, Launch
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,12 @@ class Layout:
             path.unlink(missing_ok=True)
         self.exit_folder.mkdir(parents=True, exist_ok=True)
         self.oom_folder.mkdir(exist_ok=True)
+
+    def save_launch(self, launch: Launch) -> None:
+        self.launch_file.write_bytes(msgspec.json.encode(launch, enc_hook=str))
+
+    def load_launch(self) -> Launch:
+        return msgspec.json.decode(self.launch_file.read_bytes(), type=Launch, dec_hook=lambda kind, text: kind(text))
 
     def pid(self) -> int | None:
         return _number(self.pid_file)
