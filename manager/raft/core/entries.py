@@ -14,7 +14,7 @@ class EntryLog:
     """`offset` is the index before the first entry kept; entries up to it live only in the snapshot."""
 
     def __init__(self, snapshot: Snapshot, entries: Sequence[Entry]) -> None:
-        self.snapshot = snapshot
+        self.snapshot = _bare(snapshot)
         self.offset = snapshot.index
         self._offset_term = snapshot.term
         self._entries = [entry for entry in entries if entry.index > snapshot.index]
@@ -105,7 +105,7 @@ class EntryLog:
 
     def compact(self, snapshot: Snapshot, keep: int) -> None:
         """`snapshot` is durable: forget entries up to its index, except the newest `keep` for slow followers."""
-        self.snapshot = snapshot
+        self.snapshot = _bare(snapshot)
         cut = min(snapshot.index - keep, self.stable)
         if cut > self.offset:
             term = self.term(cut)
@@ -114,7 +114,12 @@ class EntryLog:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Start anew behind a leader's snapshot."""
-        self.snapshot = snapshot
+        self.snapshot = _bare(snapshot)
         self.offset, self._offset_term = snapshot.index, snapshot.term
         self._entries = []
         self.stable = self.commit = self.handed = snapshot.index
+
+
+def _bare(snapshot: Snapshot) -> Snapshot:
+    """Without the data, which would stay in memory for nothing."""
+    return Snapshot(snapshot.index, snapshot.term, snapshot.config)
