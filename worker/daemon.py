@@ -56,11 +56,17 @@ async def _engine(settings: Settings) -> AsyncIterator[Engine]:
         networks=(net := LocalNetworks(settings, events)),
         containers=Containers(settings, events, runtime, store, local, net),
     )
-    started = (parts.runtime, parts.images, parts.volumes, parts.networks, parts.containers)
+    started = (
+        (parts.runtime.start_up, parts.runtime.close),
+        (parts.images.start_up, parts.images.close),
+        (parts.volumes.start_up, parts.volumes.close),
+        (parts.networks.start_up, parts.networks.shut_down),
+        (parts.containers.start_up, parts.containers.close),
+    )
     async with AsyncExitStack() as stack:
-        for part in started:
-            stack.push_async_callback(part.close)
-            await part.start_up()
+        for start_up, close in started:
+            stack.push_async_callback(close)
+            await start_up()
         yield parts
 
 

@@ -1,0 +1,54 @@
+"""The networks of one node by id and name, local ones and the cluster's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from common.errors import Conflict, InvalidArgument, NotFound
+from worker.network.live import LiveNetwork
+from worker.network.rtnl import Subnet
+
+
+class Catalog:
+    def __init__(self) -> None:
+        self._by_id: dict[str, LiveNetwork] = {}
+
+    def __iter__(self) -> Iterator[LiveNetwork]:
+        return iter(list(self._by_id.values()))
+
+    def add(self, network: LiveNetwork) -> None:
+        """Raises Conflict where the name is taken."""
+        self.check_free(network.name)
+        self._by_id[network.id] = network
+
+    def drop(self, network: LiveNetwork) -> None:
+        self._by_id.pop(network.id, None)
+
+    def get(self, id: str) -> LiveNetwork | None:
+        return self._by_id.get(id)
+
+    def find(self, reference: str) -> LiveNetwork:
+        """By id, name ("default" is the bridge), or the beginning of an id. Raises NotFound, InvalidArgument (ambiguous)."""
+        name = "bridge" if reference == "default" else reference
+        if found := self._by_id.get(name) or self._named(name):
+            return found
+        matches = [n for n in self._by_id.values() if reference and n.id.startswith(reference)]
+        if len(matches) > 1:
+            raise InvalidArgument(f"network {reference} is ambiguous ({len(matches)} matches found on ID prefix)")
+        if not matches:
+            raise NotFound(f"network {reference} not found", ("network", reference))
+        return matches[0]
+
+    def check_free(self, name: str) -> None:
+        if self._named(name):
+            raise Conflict(f"network with name {name} already exists", ("network", name))
+
+    def subnets(self) -> Iterator[Subnet]:
+        for network in self._by_id.values():
+            yield from network.subnets
+
+    def of_container(self, container_id: str) -> Iterator[LiveNetwork]:
+        return (network for network in self if container_id in network.endpoints)
+
+    def _named(self, name: str) -> LiveNetwork | None:
+        return next((network for network in self._by_id.values() if network.name == name), None)

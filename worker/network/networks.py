@@ -1,0 +1,206 @@
+"""LocalNetworks: the network of one node, put together. Implements Networks and ClusterNetworks of base.py.
+
+Owns the life of networks (create, remove, recover); the life of sandboxes is in sandboxes.py. All is in the network
+namespace in which the daemon runs. A daemon's end touches no container's network: shut_down() only lets go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from common.errors import Conflict, Forbidden
+from common.ids import hex_id
+from common.model import IPAM, Network, NetworkInspect, NetworkSpec
+from common.model.container import EndpointSettings
+from common.settings import Settings
+from worker.engine.events import EventBus
+from worker.network import options
+from worker.network.base import Attachment, Sandbox, SandboxSpec
+from worker.network.bridges import Bridges
+from worker.network.catalog import Catalog
+from worker.network.firewall import Firewall
+from worker.network.ipam import complete
+from worker.network.live import LiveNetwork
+from worker.network.namespaces import NamespaceThreads
+from worker.network.netlink import Socket
+from worker.network.publishing import Publisher
+from worker.network.records import Records
+from worker.network.rtnl import routed_subnets
+from worker.network.sandboxes import Sandboxes
+
+
+class LocalNetworks:
+    """Start with start_up(), then recover(); end with shut_down()."""
+
+    def __init__(self, settings: Settings, events: EventBus) -> None:
+        self._settings = settings
+        self._events = events
+        self._records = Records(settings)
+        self._catalog = Catalog()
+        self._threads = NamespaceThreads()
+        self._bridges = Bridges(self._threads)
+        self._firewall = Firewall(settings.nft_table)
+        self._publisher = Publisher(self._firewall)
+        self._sandboxes = Sandboxes(
+            settings, self._records, self._catalog, self._bridges, self._publisher, self._threads
+        )
+
+    async def start_up(self) -> None:
+        """Read what is on disk, make the predefined networks known, bring the firewall to exactly that state."""
+        self._records.make_folders()
+        for cluster in (False, True):
+            for model in self._records.networks(cluster=cluster):
+                self._catalog.add(LiveNetwork(model, cluster=cluster))
+        self._predefine()
+        self._sandboxes.load()
+        published = self._sandboxes.publications()
+        self._firewall.rebuild([network.rules for network in self._catalog if network.mode == "bridge"], published)
+        self._publisher.restore(published)
+
+    async def shut_down(self) -> None:
+        """Let go of sockets and threads. Namespaces, interfaces, rules and files stay for the containers."""
+        self._publisher.close()
+        self._firewall.close()
+        self._threads.close()
+
+    async def create(self, spec: NetworkSpec) -> str:
+        options.check_spec(spec)
+        self._catalog.check_free(spec.name)
+        network = LiveNetwork(self._model(spec))
+        self._refuse_taken_bridge(network)
+        self._catalog.add(network)
+        try:
+            self._records.save_network(network.model, cluster=False)
+            await self._bridges.realise(network, fresh=True)
+            self._firewall.add_network(network.rules)
+        except BaseException:
+            # A Conflict means that the interface is somebody else's: only the record goes.
+            if network.index:
+                await self._bridges.unrealise(network)
+            self._catalog.drop(network)
+            self._records.remove_network(network.id, cluster=False)
+            raise
+        self._publish("create", network)
+        return network.id
+
+    async def remove(self, network: str) -> None:
+        found = self._catalog.find(network)
+        if found.predefined:
+            raise Forbidden(f"{found.name} is a pre-defined network and cannot be removed", ("network", found.name))
+        if found.cluster:
+            raise Forbidden(f"network {found.name} belongs to the cluster: remove it there", ("network", found.name))
+        self._refuse_active(found)
+        self._catalog.drop(found)
+        self._firewall.remove_network(found.rules)
+        await self._bridges.unrealise(found)
+        self._records.remove_network(found.id, cluster=False)
+        self._publish("destroy", found)
+
+    def inspect(self, network: str) -> NetworkInspect:
+        return self._catalog.find(network).inspect()
+
+    def list(self) -> Sequence[NetworkInspect]:
+        return [network.inspect() for network in self._catalog]
+
+    async def open(self, spec: SandboxSpec) -> Sandbox:
+        sandbox = await self._sandboxes.open(spec)
+        for network in self._catalog.of_container(spec.container_id):
+            self._publish("connect", network, spec.container_id)
+        return sandbox
+
+    async def close(self, container_id: str) -> None:
+        networks = list(self._catalog.of_container(container_id))
+        await self._sandboxes.close(container_id)
+        for network in networks:
+            self._publish("disconnect", network, container_id)
+
+    async def connect(self, container_id: str, attachment: Attachment) -> EndpointSettings:
+        settings = await self._sandboxes.connect(container_id, attachment)
+        self._publish("connect", self._catalog.find(attachment.network), container_id)
+        return settings
+
+    async def disconnect(self, container_id: str, network: str, *, force: bool = False) -> None:
+        found = self._catalog.find(network)
+        await self._sandboxes.disconnect(container_id, found)
+        self._publish("disconnect", found, container_id)
+
+    def sandbox(self, container_id: str) -> Sandbox | None:
+        return self._sandboxes.describe(container_id)
+
+    def rename(self, container_id: str, name: str) -> None:
+        self._sandboxes.rename(container_id, name)
+
+    async def recover(self, running: Sequence[str]) -> None:
+        await self._sandboxes.recover(set(running))
+        for network in self._catalog:
+            if network.mode == "bridge" and (network.endpoints or not network.cluster):
+                await self._bridges.realise(network)
+
+    def stats(self, container_id: str) -> dict[str, dict[str, int]]:
+        return self._sandboxes.stats(container_id)
+
+    def _model(self, spec: NetworkSpec) -> Network:
+        now = datetime.now(UTC)
+        with Socket() as sock:
+            routed = list(routed_subnets(sock))
+        ipam = complete(
+            spec.ipam,
+            options.versions(spec),
+            pools=[*self._settings.address_pools, *self._settings.ipv6_pools],
+            taken=self._catalog.subnets(),
+            routed=routed,
+        )
+        return Network(id=hex_id(), created_at=now, updated_at=now, spec=spec, ipam=ipam)
+
+    def _predefine(self) -> None:
+        known = {network.name for network in self._catalog}
+        for name, driver in options.PREDEFINED.items():
+            if name not in known:
+                spec = NetworkSpec(name=name, driver=driver, scope="local")
+                model = self._model(self._default_bridge(spec)) if driver == "bridge" else _unaddressed(spec)
+                self._records.save_network(model, cluster=False)
+                self._catalog.add(LiveNetwork(model))
+
+    def _default_bridge(self, spec: NetworkSpec) -> NetworkSpec:
+        shown = {
+            options.DEFAULT_BRIDGE: "true",
+            options.ICC: "true",
+            options.MASQUERADE: "true",
+            options.HOST_BINDING: "0.0.0.0",
+            options.BRIDGE_NAME: self._settings.bridge_name,
+            options.MTU: str(options.BRIDGE_MTU),
+        }
+        return msgspec.structs.replace(spec, options=shown)
+
+    def _refuse_taken_bridge(self, network: LiveNetwork) -> None:
+        for other in self._catalog:
+            if other.mode == "bridge" and other.options.interface == network.options.interface:
+                raise Conflict(
+                    f"network {other.name} uses the bridge {other.options.interface} already", ("network", other.id)
+                )
+
+    def _refuse_active(self, network: LiveNetwork) -> None:
+        if network.endpoints:
+            shown = ", ".join(
+                f'name:"{e.name}" id:"{e.endpoint_id[:12]}"' for e in network.inspect().containers.values()
+            )
+            raise Forbidden(
+                f"error while removing network: network {network.name} has active endpoints ({shown})",
+                ("network", network.id),
+            )
+
+    def _publish(self, action: str, network: LiveNetwork, container_id: str = "") -> None:
+        attributes = {"name": network.name, "type": network.model.spec.driver}
+        if container_id:
+            attributes["container"] = container_id
+        self._events.publish("network", action, network.id, attributes)
+
+
+def _unaddressed(spec: NetworkSpec) -> Network:
+    """host and none: no addresses of ours."""
+    now = datetime.now(UTC)
+    ipam = IPAM(driver="default", config=[])
+    return Network(id=hex_id(), created_at=now, updated_at=now, spec=spec, ipam=ipam)

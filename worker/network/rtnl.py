@@ -1,0 +1,153 @@
+"""The rtnetlink messages that the network needs: links, addresses, routes, and reading them back.
+
+Pure: functions return messages for netlink.Socket, or decode its answers. Constants are those of <linux/rtnetlink.h>.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
+
+import msgspec
+
+from worker.network.netlink import CREATE, EXCL, REPLACE, Message, Socket, attribute, attributes, nested, text, u8, u32
+
+_NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
+_NEWADDR, _NEWROUTE, _GETROUTE = 20, 24, 26
+_IFINFO = struct.Struct("=BxHiII")
+_UP = 1
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
+_IFLA_NET_NS_FD, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_PROTINFO = 28, 23, 26, 12
+_NO_LINK_LOCAL = nested(_IFLA_AF_SPEC, nested(socket.AF_INET6, u8(8, 1)))  # IFLA_INET6_ADDR_GEN_MODE: none
+_AF_BRIDGE, _BRPORT_ISOLATED = 7, 33
+_NODAD = 0x02
+_MAIN_TABLE = 254
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Subnet = IPv4Network | IPv6Network
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A network device as it is. `master` is the index of its bridge, 0 for none."""
+
+    index: int
+    name: str
+    kind: str
+    mac: str
+    mtu: int
+    master: int
+    up: bool
+
+
+def _ifinfo(index: int = 0, flags: int = 0, change: int = 0, family: int = 0) -> bytes:
+    return _IFINFO.pack(family, 0, index, flags, change)
+
+
+def _mac(address: str) -> bytes:
+    return bytes.fromhex(address.replace(":", ""))
+
+
+def new_bridge(name: str, mac: str, mtu: int) -> Message:
+    body = _ifinfo(flags=_UP, change=_UP) + text(_IFLA_IFNAME, name) + attribute(_IFLA_ADDRESS, _mac(mac))
+    body += u32(_IFLA_MTU, mtu) + nested(_IFLA_LINKINFO, text(1, "bridge"))
+    return Message(_NEWLINK, body, CREATE | EXCL)
+
+
+def new_veth(host_name: str, master: int, mtu: int, *, peer_name: str, peer_mac: str, peer_namespace: int) -> Message:
+    """A pair: one end on the bridge `master` of the socket's namespace, the other in the namespace of a descriptor."""
+    peer = _ifinfo() + text(_IFLA_IFNAME, peer_name) + attribute(_IFLA_ADDRESS, _mac(peer_mac)) + u32(_IFLA_MTU, mtu)
+    peer += u32(_IFLA_NET_NS_FD, peer_namespace)
+    body = _ifinfo() + text(_IFLA_IFNAME, host_name) + u32(_IFLA_MTU, mtu) + u32(_IFLA_MASTER, master)
+    body += nested(_IFLA_LINKINFO, text(1, "veth"), nested(2, attribute(1 | 0x8000, peer)))
+    return Message(_NEWLINK, body, CREATE | EXCL)
+
+
+def set_up(index: int, *, link_local: bool = False) -> Message:
+    return Message(_SETLINK, _ifinfo(index, _UP, _UP) + (b"" if link_local else _NO_LINK_LOCAL))
+
+
+def set_up_port(name: str) -> Message:
+    """Bring a bridge port up, without an IPv6 address of its own."""
+    return Message(_SETLINK, _ifinfo(flags=_UP, change=_UP) + text(_IFLA_IFNAME, name) + _NO_LINK_LOCAL)
+
+
+def set_down(name: str) -> Message:
+    return Message(_SETLINK, _ifinfo(change=_UP) + text(_IFLA_IFNAME, name))
+
+
+def isolate(index: int) -> Message:
+    """Let a bridge port talk with the bridge itself only, not with other isolated ports."""
+    body = _ifinfo(index, family=_AF_BRIDGE) + nested(_IFLA_PROTINFO, u8(_BRPORT_ISOLATED, 1))
+    return Message(_SETLINK, body)
+
+
+def delete_link(name: str) -> Message:
+    return Message(_DELLINK, _ifinfo() + text(_IFLA_IFNAME, name))
+
+
+def new_address(index: int, address: Interface) -> Message:
+    """Idempotent. IPv6 addresses skip duplicate detection: the allocator made them unique, and a start must not wait for it."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    flags = _NODAD if address.version == 6 else 0
+    body = struct.pack("=BBBBi", family, address.network.prefixlen, flags, 0, index)
+    body += attribute(2, address.ip.packed) + attribute(1, address.ip.packed)
+    if isinstance(address, IPv4Interface) and address.network.prefixlen < 31:
+        body += attribute(4, address.network.broadcast_address.packed)
+    return Message(_NEWADDR, body, CREATE | REPLACE)
+
+
+def default_route(gateway: Address, index: int) -> Message:
+    """Replace the default route of the gateway's family."""
+    family = socket.AF_INET if gateway.version == 4 else socket.AF_INET6
+    body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, _MAIN_TABLE, 3, 0, 1, 0)
+    return Message(_NEWROUTE, body + attribute(5, gateway.packed) + u32(4, index), CREATE | REPLACE)
+
+
+def links(sock: Socket) -> Iterator[Link]:
+    for payload in sock.dump(Message(_GETLINK, _ifinfo())):
+        yield _link(payload)
+
+
+def link(sock: Socket, name: str) -> Link | None:
+    try:
+        return _link(sock.get(Message(_GETLINK, _ifinfo() + text(_IFLA_IFNAME, name))))
+    except OSError:
+        return None
+
+
+def _link(payload: bytes) -> Link:
+    _, _, index, flags, _ = _IFINFO.unpack_from(payload)
+    found = attributes(payload[_IFINFO.size :])
+    info = attributes(found.get(_IFLA_LINKINFO, b""))
+    return Link(
+        index=index,
+        name=found[_IFLA_IFNAME].rstrip(b"\0").decode(),
+        kind=info.get(1, b"").rstrip(b"\0").decode(),
+        mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
+        mtu=int.from_bytes(found[_IFLA_MTU], "little"),
+        master=int.from_bytes(found.get(_IFLA_MASTER, b""), "little"),
+        up=bool(flags & _UP),
+    )
+
+
+def peer_counters(sock: Socket, name: str) -> dict[str, int]:
+    """The counters of a pair's other end, in the words of Docker's stats: what this end sends, the other receives."""
+    payload = sock.get(Message(_GETLINK, _ifinfo() + text(_IFLA_IFNAME, name)))
+    parts = attributes(payload[_IFINFO.size :])
+    values = struct.unpack_from("=8Q", parts[_IFLA_STATS64])
+    words = ("tx_packets", "rx_packets", "tx_bytes", "rx_bytes", "tx_errors", "rx_errors", "tx_dropped", "rx_dropped")
+    return dict(zip(words, values, strict=True))
+
+
+def routed_subnets(sock: Socket) -> Iterator[Subnet]:
+    """Destinations of the namespace's unicast routes, both families, without default routes."""
+    for payload in sock.dump(Message(_GETROUTE, struct.pack("=BBBBBBBBI", 0, 0, 0, 0, 0, 0, 0, 0, 0))):
+        length, table, kind = payload[1], payload[4], payload[7]
+        destination = attributes(payload[12:]).get(1)
+        if destination and kind == 1 and table == _MAIN_TABLE and length:
+            address = ip_address(destination)
+            if not address.is_link_local and not address.is_multicast:
+                yield IPv4Network((destination, length)) if address.version == 4 else IPv6Network((destination, length))
