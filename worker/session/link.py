@@ -17,6 +17,7 @@ from common.model import NodeDescription
 
 PATH = "/shoal/v1/session"
 PING = 10.0  # seconds between the WebSocket's pings
+CLOSE = aiohttp.ClientWSTimeout(ws_close=1.0)  # seconds that a manager may take to say farewell
 WELCOME = 10.0  # seconds that a manager may take to answer Hello
 
 
@@ -54,7 +55,7 @@ async def connect(address: str, hello: wire.Hello) -> AsyncIterator[Link]:
     connector = aiohttp.UnixConnector(address.removeprefix("unix://"))
     async with (
         aiohttp.ClientSession(connector=connector) as http,
-        http.ws_connect(f"http://manager{PATH}", heartbeat=PING, max_msg_size=0, compress=0) as socket,
+        http.ws_connect(f"http://manager{PATH}", heartbeat=PING, max_msg_size=0, timeout=CLOSE) as socket,
     ):
         await socket.send_bytes(wire.encode(hello))
         yield Link(socket, await _welcome(socket))

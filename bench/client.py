@@ -1,0 +1,69 @@
+"""A small client of the Docker Engine API over a UNIX socket, the same for Shoal and its peers: one kept-alive connection."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=300)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(300)
+        self.sock.connect(str(self._path))
+
+
+class Client:
+    """Raises RuntimeError with the answer where a request fails."""
+
+    def __init__(self, path: Path, version: str = "1.41") -> None:
+        self._connection = _Connection(path)
+        self._prefix = f"/v{version}"
+
+    def get(self, path: str, **filters: list[str]) -> Any:
+        query = "?" + urllib.parse.urlencode({"filters": json.dumps(filters)}) if filters else ""
+        return self._request("GET", path + query)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return self._request("POST", path, None if body is None else json.dumps(body).encode())
+
+    def delete(self, path: str) -> Any:
+        return self._request("DELETE", path)
+
+    def load(self, archive: Path) -> None:
+        self._request("POST", "/images/load", archive.read_bytes(), "application/x-tar")
+
+    def _request(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> Any:
+        self._connection.request(method, self._prefix + path, body, {"Content-Type": kind})
+        response = self._connection.getresponse()
+        data = response.read()
+        if response.status >= 400:
+            raise RuntimeError(f"{method} {path}: {response.status} {data[:300]!r}")
+        return (
+            json.loads(data) if data and response.getheader("Content-Type", "").startswith("application/json") else data
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 300) -> float:
+    """Poll, with pauses three times as long as a poll takes, until `condition()`; return when the last poll began."""
+    deadline = time.monotonic() + seconds
+    while True:
+        begin = time.monotonic()
+        if condition():
+            return begin
+        if begin > deadline:
+            raise TimeoutError(f"nothing after {seconds} s")
+        time.sleep(max(0.02, 3 * (time.monotonic() - begin)))

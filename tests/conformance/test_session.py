@@ -1,0 +1,245 @@
+"""A whole session over a real WebSocket on a UNIX socket, with a manager that follows a script and containers in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from common import wire
+from common.model import Network, TaskState
+from common.settings import Settings
+from common.wire import Complete, Hello, Incremental, LogChunk, LogRequest, StatusBatch, Welcome
+from tests.harness.tasks import FakeHost, network, task, wanted
+from worker.runtime.base import LogLine
+from worker.session.base import Phase
+from worker.session.client import Session
+
+PATIENCE = 5.0  # seconds
+
+
+class FakeNetworks:
+    """A ClusterNetworks that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.known: set[str] = set()
+        self.endpoints: list[wire.ServiceEndpoint] = []
+
+    async def ensure(self, network: Network) -> None:
+        self.known.add(network.id)
+
+    async def forget(self, network_id: str) -> None:
+        self.known.discard(network_id)
+
+    async def program(self, endpoints: list[wire.ServiceEndpoint]) -> None:
+        self.endpoints = endpoints
+
+
+class Peer:
+    """The manager's end of one session."""
+
+    def __init__(self, socket: web.WebSocketResponse, hello: Hello) -> None:
+        self.socket = socket
+        self.hello = hello
+        self.states: dict[str, list[TaskState]] = {}
+        self.chunks: list[LogChunk] = []
+
+    async def send(self, message: wire.Message) -> None:
+        await self.socket.send_bytes(wire.encode(message))
+
+    async def receive(self) -> wire.FromWorker:
+        message = wire.decode_from_worker(await asyncio.wait_for(self.socket.receive_bytes(), PATIENCE))
+        if isinstance(message, StatusBatch):
+            for update in message.updates:
+                self.states.setdefault(update.task_id, []).append(update.status.state)
+        if isinstance(message, LogChunk):
+            self.chunks.append(message)
+        return message
+
+    async def until_closed(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not self.socket.closed:
+                await self.socket.receive()
+
+    async def until_state(self, id: str, state: TaskState) -> None:
+        while state not in self.states.get(id, []):
+            await self.receive()
+
+
+class World:
+    """One worker whose daemon can be restarted, and a manager that tests speak for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(root=folder / "root", state=folder)
+        self.host = FakeHost()
+        self.networks = FakeNetworks()
+        self.sessions: asyncio.Queue[Peer] = asyncio.Queue()
+
+    async def accept(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        hello = wire.decode_from_worker(await socket.receive_bytes())
+        assert isinstance(hello, Hello)
+        await socket.send_bytes(wire.encode(Welcome(node_id=hello.node_id, heartbeat=0.05)))
+        self.sessions.put_nowait(Peer(socket, hello))
+        while not socket.closed:
+            await asyncio.sleep(0.01)
+        return socket
+
+    @asynccontextmanager
+    async def manager(self) -> AsyncIterator[None]:
+        app = web.Application()
+        app.router.add_get("/shoal/v1/session", self.accept)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.UnixSite(runner, str(self.settings.manager_socket)).start()
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[None]:
+        engine: Any = SimpleNamespace(settings=self.settings, networks=self.networks)
+        running = asyncio.create_task(Session(engine, "node", self.host).run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def peer(self) -> Peer:
+        return await asyncio.wait_for(self.sessions.get(), PATIENCE)
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def test_a_task_comes_up_and_goes(world: World) -> None:
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        assert (peer.hello.node_id, peer.hello.digest) == ("node", "")
+        assert peer.hello.description.resources.nano_cpus > 0
+        endpoint = wire.ServiceEndpoint(service_id="s", service_name="web", network_id="n")
+        mine = task(networks=("n",))
+        await peer.send(
+            Complete(
+                sequence=1, assignments=wanted(mine, networks={"n": network("n")}, endpoints={endpoint.id: endpoint})
+            )
+        )
+        await peer.until_state("t1", TaskState.RUNNING)
+        assert world.networks.known == {"n"}
+        assert world.networks.endpoints == [endpoint]
+        await peer.send(
+            Incremental(sequence=2, removed={"tasks": ["t1"], "networks": ["n"], "endpoints": [endpoint.id]})
+        )
+        await world.until(lambda: not world.host.containers and not world.networks.known)
+        assert world.networks.endpoints == []
+
+
+async def test_the_worker_goes_on_without_managers_and_catches_up(world: World) -> None:
+    async with world.worker():
+        async with world.manager():
+            peer = await world.peer()
+            await peer.send(Complete(sequence=1, assignments=wanted(task())))
+            await peer.until_state("t1", TaskState.RUNNING)
+        world.host.change("t1", phase=Phase.EXITED, exit_code=1)
+        await world.until(lambda: world.host.containers["t1"].phase is Phase.EXITED)
+        async with world.manager():
+            peer = await world.peer()
+            assert peer.hello.digest == wire.digest(wanted(task()))
+            await peer.send(Incremental(sequence=1))
+            await peer.until_state("t1", TaskState.FAILED)
+
+
+async def test_a_new_daemon_adopts_before_any_manager_answers(world: World) -> None:
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        await peer.send(Complete(sequence=1, assignments=wanted(task())))
+        await peer.until_state("t1", TaskState.RUNNING)
+    calls = list(world.host.calls)
+    async with world.worker(), world.manager():
+        peer = await world.peer()
+        assert peer.hello.digest == ""
+        await peer.send(Complete(sequence=9, assignments=wanted(task())))
+        await peer.until_state("t1", TaskState.RUNNING)
+    assert world.host.calls == calls
+
+
+async def test_containers_of_unknown_tasks_go_only_when_a_manager_has_spoken(world: World) -> None:
+    await world.host.prepare(task("ghost"), wanted())
+    async with world.worker():
+        async with world.manager():
+            peer = await world.peer()
+            assert "ghost" in world.host.containers
+            await peer.send(Complete(sequence=1, assignments=wanted()))
+            await world.until(lambda: "ghost" not in world.host.containers)
+
+
+async def test_a_gap_makes_a_new_session(world: World) -> None:
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        await peer.send(Complete(sequence=1, assignments=wanted()))
+        await peer.send(Incremental(sequence=3, changed=wanted(task())))
+        await peer.until_closed()
+        again = await world.peer()
+        assert again.hello.sequence == 1
+        assert world.host.calls == []
+
+
+async def test_a_garbled_message_makes_a_new_session(world: World) -> None:
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        await peer.socket.send_bytes(b"\xc1garbage")
+        await peer.until_closed()
+        await world.peer()
+
+
+async def test_beats_keep_the_session_alive(world: World) -> None:
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        assert isinstance(await peer.receive(), wire.Beat)
+        assert isinstance(await peer.receive(), wire.Beat)
+
+
+def lines(count: int) -> list[LogLine]:
+    return [LogLine(datetime.now(UTC), 1 + number % 2, f"line {number}\n".encode()) for number in range(count)]
+
+
+@pytest.mark.parametrize(("options", "expected"), [({}, 3000), ({"tail": 10}, 10), ({"stderr": False}, 1500)])
+async def test_logs_are_sent_in_chunks_and_closed(world: World, options: dict[str, Any], expected: int) -> None:
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        await peer.send(Complete(sequence=1, assignments=wanted(task())))
+        await peer.until_state("t1", TaskState.RUNNING)
+        world.host.logs["container-of-t1"] = lines(3000)
+        await peer.send(LogRequest(id="r", task_id="t1", **options))
+        while not (peer.chunks and peer.chunks[-1].end):
+            await peer.receive()
+        assert sum(len(chunk.lines) for chunk in peer.chunks) == expected
+        assert [chunk.error for chunk in peer.chunks if chunk.error] == []
+
+
+async def test_a_log_that_cannot_be_read_says_why(world: World) -> None:
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        await peer.send(Complete(sequence=1, assignments=wanted(task())))
+        await peer.until_state("t1", TaskState.RUNNING)
+        await peer.send(LogRequest(id="r", task_id="t1"))
+        while not peer.chunks:
+            await peer.receive()
+        assert peer.chunks == [LogChunk(id="r", end=True, error="No such container: container-of-t1")]

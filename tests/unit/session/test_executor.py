@@ -1,0 +1,66 @@
+"""The executor: results as events, insistence on stops and removals, a bound on what starts at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from common.errors import NotFound, Unavailable
+from common.wire import Assignments
+from tests.harness.tasks import FakeHost, task
+from worker.session import executor
+from worker.session.actions import Action, Done, Kind
+from worker.session.base import Phase
+from worker.session.executor import STARTS_PER_CPU, Executor
+
+
+async def run(host: FakeHost, *actions: Action) -> list[Done]:
+    done: list[Done] = []
+    async with asyncio.TaskGroup() as group:
+        works = Executor(host, group, Assignments, done.append)
+        for action in actions:
+            works.submit(action)
+    return done
+
+
+def prepare(id: str) -> Action:
+    return Action(Kind.PREPARE, id, task(id))
+
+
+async def test_results_come_back_as_events() -> None:
+    host = FakeHost()
+    [prepared] = await run(host, prepare("t1"))
+    assert prepared.seen is not None
+    assert (prepared.seen.phase, prepared.error) == (Phase.CREATED, "")
+    [started] = await run(host, Action(Kind.START, "t1"))
+    assert started.seen == host.containers["t1"]
+    [removed] = await run(host, Action(Kind.REMOVE, "t1"))
+    assert (removed.seen, removed.error, host.containers) == (None, "", {})
+
+
+async def test_a_failure_is_told_in_its_own_words_and_only_once_tried() -> None:
+    host = FakeHost()
+    host.broken["t1"] = NotFound("No such image: x")
+    [done] = await run(host, prepare("t1"))
+    assert done.error == "No such image: x"
+    assert host.calls == [("prepare", "t1")]
+
+
+@pytest.mark.parametrize("kind", [Kind.STOP, Kind.REMOVE])
+async def test_stopping_and_removing_are_tried_until_they_succeed(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "RETRY", (0.001, 0.001))
+    host = FakeHost()
+    await run(host, prepare("t1"))
+    host.broken["t1"] = Unavailable("device or resource busy")
+    [done] = await run(host, Action(kind, "t1"))
+    assert done.error == ""
+    assert host.calls.count((kind.value, "t1")) == 2
+
+
+async def test_only_so_many_start_at_once() -> None:
+    host = FakeHost()
+    done = await run(host, *(prepare(f"t{number}") for number in range(100)))
+    assert len(done) == 100
+    assert host.most_busy == STARTS_PER_CPU * (os.cpu_count() or 1)
