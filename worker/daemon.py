@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import chain
 
 import structlog
+from aiohttp import web
 
 from common.settings import Settings
 from worker.api import archive, cluster, containers, execs, images, networks, server, streams, system, volumes
@@ -70,7 +71,7 @@ async def _engine(settings: Settings) -> AsyncIterator[Engine]:
         yield parts
 
 
-def _routes(engine: Engine, manager: Manager, node_id: str) -> list[server.web.RouteDef]:
+def _routes(engine: Engine, manager: Manager, node_id: str) -> list[web.RouteDef]:
     modules = (archive, containers, execs, images, networks, streams, volumes)
     return [
         *chain.from_iterable(module.routes(engine) for module in modules),
