@@ -1,0 +1,74 @@
+"""Garbage collection: layers and blobs that no image, container or work under way names any more are removed.
+
+Nothing is deleted by hand elsewhere: whoever drops a reference calls collect().
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from worker.images.catalog import Catalog
+from worker.images.layers import Layers
+from worker.images.layout import Layout, remove_tree
+from worker.images.pins import Pins
+from worker.images.rootfs import Roots
+
+
+class Garbage:
+    def __init__(self, layout: Layout, catalog: Catalog, layers: Layers, roots: Roots, pins: Pins) -> None:
+        self._layout = layout
+        self._catalog = catalog
+        self._layers = layers
+        self._roots = roots
+        self._pins = pins
+
+    async def clean_start(self) -> None:
+        """What a crash left: uploads and layers on their way in or out. Then all else that nobody names."""
+        for folder in (*self._layout.layers.glob("tmp-*"), *self._layout.uploads.iterdir()):
+            await remove_tree(folder)
+        known = {self._layout.layer(layer.chain) for layer in self._layers.all()}
+        for folder in self._layout.layers.iterdir():
+            if folder not in known and folder.name not in ("l", "init"):
+                await remove_tree(folder)
+        await self.collect()
+
+    async def collect(self) -> list[str]:
+        """Remove what nobody names; return the chain ids of the removed layers, highest first."""
+        removed, graves = self._detach()
+        for grave in graves:
+            await remove_tree(grave)
+        return removed
+
+    def _detach(self) -> tuple[list[str], list[Path]]:
+        """In one step without waiting: what is chosen here cannot be named by anybody meanwhile."""
+        live = set(self._live_chains())
+        dead = [layer for layer in self._layers.all() if layer.chain not in live and layer.chain not in self._pins]
+        dead.sort(key=lambda layer: self._depth(layer.chain), reverse=True)
+        graves = [self._layers.detach(layer.chain) for layer in dead]
+        keep = set(self._live_blobs())
+        for blob in self._layout.blobs.iterdir():
+            digest = f"sha256:{blob.name}"
+            if digest not in keep and digest not in self._pins:
+                blob.unlink()
+        return [layer.chain for layer in dead], graves
+
+    def _depth(self, chain: str) -> int:
+        depth = 0
+        while chain and chain in self._layers:
+            chain, depth = self._layers.get(chain).parent, depth + 1
+        return depth
+
+    def _live_chains(self) -> Iterator[str]:
+        for stored in self._catalog:
+            yield from stored.chains
+        for record in self._roots.records():
+            yield from record.chains
+
+    def _live_blobs(self) -> Iterator[str]:
+        for stored in self._catalog:
+            yield stored.id
+            yield stored.record.manifest
+            yield from (layer.digest for layer in stored.manifest.layers)
+        for layer in self._layers.all():
+            yield layer.digest

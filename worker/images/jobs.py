@@ -1,0 +1,111 @@
+"""Runs file work in child processes (worker/images/child.py): the daemon's side of their protocol.
+
+Bytes go in from a file or a stream and come out as a stream; nothing is held in memory beyond a pipe's worth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from common import errors
+
+_PACKAGES = str(Path(__file__).resolve().parents[2])
+_CHUNK = 1 << 18
+_LINE_LIMIT = 64 << 20  # bytes of an answer: the index of an archive with 100,000 members fits
+_ERRORS = {
+    kind.code: kind
+    for kind in (errors.InvalidArgument, errors.NotFound, errors.TooLarge, errors.NoSpace, errors.Forbidden)
+}
+
+Source = AsyncIterator[bytes] | Path | None
+
+
+async def run_job(do: str, source: Source = None, **job: Any) -> Any:
+    """Run a job to its end and return what it answers. Raises the error that it reports."""
+    process = await _start({"do": do, **job}, source)
+    try:
+        if source is None or isinstance(source, Path):
+            answer = await _answer(process)
+        else:
+            answer = await _feed(process, source)
+        await process.wait()
+    finally:
+        await _end(process)
+    return answer
+
+
+@asynccontextmanager
+async def stream_job(do: str, **job: Any) -> AsyncIterator[tuple[Any, AsyncIterator[bytes]]]:
+    """Start a job whose answer is followed by bytes: (answer, chunks). Leaving early ends the child."""
+    process = await _start({"do": do, **job}, None)
+    try:
+        yield await _answer(process), _chunks(process)
+    finally:
+        await _end(process)
+
+
+async def _start(job: dict[str, Any], source: Source) -> Process:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return await _spawn(job, file.fileno())
+    return await _spawn(job, DEVNULL if source is None else PIPE)
+
+
+async def _spawn(job: dict[str, Any], stdin: int) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "worker.images.child", json.dumps(job),
+        stdin=stdin, stdout=PIPE, limit=_LINE_LIMIT, env={"PYTHONPATH": _PACKAGES, "PYTHONUTF8": "1"}, cwd="/",
+    )  # fmt: skip
+
+
+async def _feed(process: Process, source: AsyncIterator[bytes]) -> Any:
+    """Write the source to the child while waiting for its answer: it may refuse the rest at any time."""
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(_write(process, source))
+        try:
+            return await _answer(process)
+        finally:
+            writing.cancel()
+
+
+async def _write(process: Process, source: AsyncIterator[bytes]) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError, ConnectionResetError):
+        async for chunk in source:
+            process.stdin.write(chunk)
+            await process.stdin.drain()
+        process.stdin.close()
+
+
+async def _answer(process: Process) -> Any:
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    if not line.endswith(b"\n"):
+        raise errors.ShoalError(f"the process that works on the files ended with status {await process.wait()}")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise _ERRORS.get(answer["error"], errors.ShoalError)(answer["message"])
+    return answer["ok"]
+
+
+async def _chunks(process: Process) -> AsyncIterator[bytes]:
+    """The bytes behind the answer. Raises ShoalError where the child failed on its way: what came is not complete."""
+    assert process.stdout is not None
+    while chunk := await process.stdout.read(_CHUNK):
+        yield chunk
+    if await process.wait() != 0:
+        raise errors.ShoalError("packing the files failed on the way: the archive is not complete")
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+    await process.wait()

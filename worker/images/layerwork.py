@@ -1,0 +1,134 @@
+"""The work on one layer's bytes, from a stream to a folder and a blob, with both digests. Runs in child processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import InvalidArgument
+from worker.images.applier import Applier, Options
+from worker.images.compression import CHUNK, decompress, detect
+from worker.images.syscalls import syncfs
+from worker.images.tarread import Source
+
+GZIP_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
+_START = 16  # bytes
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """What a layer turned out to be. `digest`, `blob_size`, `media_type` are of the blob, `diff_id` and `size` of the plain tar's files."""
+
+    diff_id: str
+    digest: str
+    media_type: str
+    blob_size: int
+    size: int
+    entries: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class BlobWriter:
+    """A new file for a blob, with its digest and size; the caller renames or removes it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file, view) :]
+        self._hash.update(data)
+        self.size += len(data)
+
+    def finish(self) -> str:
+        os.fsync(self._file)
+        os.close(self._file)
+        return "sha256:" + self._hash.hexdigest()
+
+
+def make_layer(chunks: Iterator[bytes], folder: Path, blob: Path, options: Options) -> LayerResult:
+    """Extract a layer (of any compression) into the new `folder` and keep its bytes as the new file `blob`.
+
+    gzip and zstd bytes are kept as they come; others are kept as gzip. Both are on the disk when this returns.
+    """
+    start = first_bytes(chunks)
+    kept = {"gzip": GZIP_LAYER, "zstd": ZSTD_LAYER}.get(detect(start))
+    writer = BlobWriter(blob)
+    digest = hashlib.sha256()
+    raw = _tee(chunks, writer.write)
+    if kept:
+        plain = decompress(start, raw)
+        writer.write(start)
+    else:
+        squeeze = _gzip_writer(writer)
+        plain = _tee(decompress(start, chunks), squeeze)
+    applier = apply_stream(_tee(plain, digest.update), folder, options)
+    if kept:
+        deque(raw, maxlen=0)  # bytes behind the compressed stream's end belong to the blob
+    else:
+        squeeze(b"")
+    blob_digest = writer.finish()
+    return LayerResult(
+        "sha256:" + digest.hexdigest(), blob_digest, kept or GZIP_LAYER, writer.size, applier.size, applier.entries
+    )
+
+
+def apply_stream(plain: Iterator[bytes], folder: Path, options: Options, *, new: bool = True) -> Applier:
+    """Extract a plain tar into the (new) `folder`, which is on the disk when this returns."""
+    if new:
+        folder.mkdir(mode=0o755)
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with Applier(root, options) as applier:
+            applier.apply(Source(plain))
+        syncfs(root)
+    finally:
+        os.close(root)
+    return applier
+
+
+def read_chunks(file: int) -> Iterator[bytes]:
+    while data := os.read(file, CHUNK):
+        yield data
+
+
+def first_bytes(chunks: Iterator[bytes]) -> bytes:
+    """Enough bytes to tell a compression by."""
+    start = b""
+    while len(start) < _START and (more := next(chunks, b"")):
+        start += more
+    if not start:
+        raise InvalidArgument("the archive is empty")
+    return start
+
+
+def _tee(chunks: Iterator[bytes], sink: Callable[[bytes], Any]) -> Iterator[bytes]:
+    for chunk in chunks:
+        sink(chunk)
+        yield chunk
+
+
+def _gzip_writer(writer: BlobWriter) -> Callable[[bytes], None]:
+    """A function that compresses what it is given into `writer`; b"" ends the stream."""
+    from isal import isal_zlib
+
+    codec = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+
+    def write(data: bytes) -> None:
+        packed = codec.compress(data) if data else codec.flush()
+        if packed:
+            writer.write(packed)
+
+    return write
