@@ -16,6 +16,7 @@ from aiohttp import web
 
 from common.errors import InvalidArgument
 from common.filters import Filters
+from common.moments import moment
 from common.version import VERSION
 from worker import host, registry_auth
 from worker.api import http
@@ -138,7 +139,7 @@ class System:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         filters = Filters.parse(request.query.get("filters"), _EVENT_FILTERS)
-        since, until = _moment(request.query.get("since")), _moment(request.query.get("until"))
+        since, until = (moment(text) if (text := request.query.get(name)) else None for name in ("since", "until"))
         return await http.stream(request, self._events(filters, since, until))
 
     async def _events(self, filters: Filters, since: int | None, until: int | None) -> AsyncIterator[bytes]:
@@ -187,19 +188,6 @@ def _wanted(event: EngineEvent, filters: Filters) -> bool:
 
 def _names(wanted: str, candidates: tuple[str, str]) -> bool:
     return wanted == candidates[1] or (bool(wanted) and candidates[0].startswith(wanted))
-
-
-def _moment(text: str | None) -> int | None:
-    """A Unix time ("1700000000.5"), an RFC 3339 date or a duration back from now ("10m"): nanoseconds since the epoch."""
-    if not text:
-        return None
-    seconds, _, fraction = text.partition(".")
-    if seconds.isdecimal() and (not fraction or fraction.isdecimal()):
-        return int(seconds) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9] or 0)
-    with suppress(ValueError):
-        moment = datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e9)
-    raise InvalidArgument(f"invalid time {text!r}: use Unix seconds or an RFC 3339 date")
 
 
 async def cluster_events(engine: Engine, manager: Manager) -> None:

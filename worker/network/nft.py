@@ -10,11 +10,13 @@ import threading
 from ctypes import c_char_p, c_int, c_uint32, c_void_p
 from functools import cache
 
+from common.errors import ShoalError
+
 _LIBRARY = "libnftables.so.1"
 _lock = threading.Lock()
 
 
-class NftError(Exception):
+class NftError(ShoalError):
     """The kernel or the library refused a text; the message is nft's own."""
 
 

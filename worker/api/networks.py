@@ -1,0 +1,120 @@
+"""The network endpoints: this node's networks, and the cluster's networks that are known here.
+
+What happens to containers on connect and disconnect is worker/engine's, so that stopped containers change too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+from aiohttp import web
+
+from common.errors import Forbidden, NotFound
+from common.filters import Filters
+from common.model import NetworkInspect, NetworkSpec
+from common.model.base import EngineSpec
+from common.model.container import EndpointSettings
+from common.moments import moment
+from worker.api.http import answer, body, empty
+from worker.engine.node import Engine
+
+_LIST_FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
+_PRUNE_FILTERS = ("until", "label", "label!")
+_BUILTIN = ("bridge", "host", "none")
+
+
+class ConnectRequest(EngineSpec, frozen=True, kw_only=True):
+    container: str
+    endpoint_config: EndpointSettings | None = None
+
+
+class DisconnectRequest(EngineSpec, frozen=True, kw_only=True):
+    container: str
+    force: bool = False
+
+
+def routes(engine: Engine) -> list[web.RouteDef]:
+    return [
+        web.get("/networks", partial(_list, engine)),
+        web.post("/networks/create", partial(_create, engine)),
+        web.post("/networks/prune", partial(_prune, engine)),
+        web.get("/networks/{id}", partial(_inspect, engine)),
+        web.delete("/networks/{id}", partial(_remove, engine)),
+        web.post("/networks/{id}/connect", partial(_connect, engine)),
+        web.post("/networks/{id}/disconnect", partial(_disconnect, engine)),
+    ]
+
+
+async def _list(engine: Engine, request: web.Request) -> web.Response:
+    filters = Filters.parse(request.query.get("filters"), _LIST_FILTERS)
+    found = [network for network in engine.networks.list() if _wanted(network, filters)]
+    return answer([msgspec.structs.replace(network, containers={}) for network in found])
+
+
+async def _inspect(engine: Engine, request: web.Request) -> web.Response:
+    network = engine.networks.inspect(request.match_info["id"])
+    scope = request.query.get("scope", "")
+    if scope and scope != network.scope:
+        raise NotFound(f"network {request.match_info['id']} not found", ("network", request.match_info["id"]))
+    return answer(network)
+
+
+async def _create(engine: Engine, request: web.Request) -> web.Response:
+    created = await engine.networks.create(await body(request, NetworkSpec))
+    return answer({"Id": created, "Warning": ""}, 201)
+
+
+async def _remove(engine: Engine, request: web.Request) -> web.Response:
+    await engine.networks.remove(request.match_info["id"])
+    return empty()
+
+
+async def _connect(engine: Engine, request: web.Request) -> web.Response:
+    wish = await body(request, ConnectRequest)
+    network = engine.networks.inspect(request.match_info["id"])
+    if network.scope == "swarm" and not network.attachable:
+        raise Forbidden(f"network {network.name} is not attachable: create it with --attachable")
+    await engine.containers.connect(wish.container, network.name, wish.endpoint_config or EndpointSettings())
+    return empty(200)
+
+
+async def _disconnect(engine: Engine, request: web.Request) -> web.Response:
+    wish = await body(request, DisconnectRequest)
+    network = engine.networks.inspect(request.match_info["id"])
+    await engine.containers.disconnect(wish.container, network.name, force=wish.force)
+    return empty(200)
+
+
+async def _prune(engine: Engine, request: web.Request) -> web.Response:
+    filters = Filters.parse(request.query.get("filters"), _PRUNE_FILTERS)
+    wanted = {name for container in engine.containers.list() for name in container.record.endpoints}
+    removed = [network for network in engine.networks.list() if _prunable(network, filters, wanted)]
+    for network in removed:
+        await engine.networks.remove(network.id)
+    return answer({"NetworksDeleted": [network.name for network in removed] or None})
+
+
+def _wanted(network: NetworkInspect, filters: Filters) -> bool:
+    builtin = network.name in _BUILTIN and network.scope == "local"
+    return (
+        filters.match("name", network.name)
+        and filters.match("id", network.id)
+        and filters.exact("driver", network.driver)
+        and filters.exact("scope", network.scope)
+        and filters.exact("type", "builtin" if builtin else "custom")
+        and filters.labels(network.labels)
+        and filters.flag("dangling") in (None, not builtin and not network.containers)
+    )
+
+
+def _prunable(network: NetworkInspect, filters: Filters, wanted: set[str]) -> bool:
+    """Unused by any container, running or not."""
+    unused = network.scope == "local" and network.name not in _BUILTIN and not network.containers
+    unused = unused and not {network.name, network.id} & wanted
+    return unused and filters.labels(network.labels) and _older(network, filters.values("until"))
+
+
+def _older(network: NetworkInspect, limits: Sequence[str]) -> bool:
+    return all(network.created.timestamp() * 1e9 < moment(text) for text in limits)
