@@ -16,8 +16,6 @@ from cli.groups import LazyGroup
 from cli.session import Session
 from common.version import VERSION
 
-COMPLETE = "_SHOAL_COMPLETE"
-
 
 def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
@@ -60,7 +58,7 @@ def root(
 
 def main() -> int:
     """Run the command line of this process; returns its exit code."""
-    if COMPLETE in os.environ:
+    if "_SHOAL_COMPLETE" in os.environ:
         from cli.commands.completion import complete
 
         return complete(root)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -34,7 +36,7 @@ class Command(click.Command):
         formatter.write_usage(ctx.command_path, f"[OPTIONS] {self.usage}".rstrip())
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        text = "\n\n".join(part for part in (self.short_help, self.help) if part)
+        text = "\n\n".join(part for part in (self.short_help, inspect.cleandoc(self.help or "")) if part)
         formatter.write_paragraph()
         with formatter.indentation():
             formatter.write_text(text)
@@ -56,3 +58,12 @@ def command(
 def words(name: str = "words") -> Callable[[Function], Function]:
     """The rest of the line, untouched: a command and its arguments."""
     return click.argument(name, nargs=-1, type=click.UNPROCESSED)
+
+
+@contextmanager
+def as_usage_error() -> Iterator[None]:
+    """A ValueError of the parsers becomes wrong usage."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None

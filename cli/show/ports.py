@@ -13,20 +13,20 @@ class _Run(NamedTuple):
     protocol: str
     private: int
     public: int
-    count: int = 1
+    length: int = 1
 
     def grown(self, port: _Run) -> _Run | None:
         """The run with one more port, None where that is no neighbour."""
-        if (port.ip, port.protocol, port.private) != (self.ip, self.protocol, self.private + self.count):
+        if (port.ip, port.protocol, port.private) != (self.ip, self.protocol, self.private + self.length):
             return None
-        expected = self.public + self.count if self.public else 0
-        return self._replace(count=self.count + 1) if port.public == expected else None
+        expected = self.public + self.length if self.public else 0
+        return self._replace(length=self.length + 1) if port.public == expected else None
 
     def text(self) -> str:
-        private = f"{_span(self.private, self.count)}/{self.protocol}"
+        private = f"{_span(self.private, self.length)}/{self.protocol}"
         if not self.public:
             return private
-        return f"{join_address(self.ip, _span(self.public, self.count))}->{private}"
+        return f"{join_address(self.ip, _span(self.public, self.length))}->{private}"
 
 
 def ports_text(ports: Iterable[Mapping[str, Any]]) -> str:

@@ -53,7 +53,10 @@ def columns(trunc: bool) -> Columns:
     """The fields of a container in lists."""
     return {
         "ID": ("CONTAINER ID", lambda c: short_id(c["Id"]) if trunc else c["Id"]),
-        "Image": ("IMAGE", lambda c: short_id(c["Image"]) if c["Image"].startswith("sha256:") and trunc else c["Image"]),
+        "Image": (
+            "IMAGE",
+            lambda c: short_id(c["Image"]) if c["Image"].startswith("sha256:") and trunc else c["Image"],
+        ),
         "Command": ("COMMAND", lambda c: json.dumps(ellipsis(c["Command"], 20) if trunc else c["Command"])),
         "RunningFor": ("CREATED", lambda c: ago(c["Created"])),
         "Status": ("STATUS", lambda c: c["Status"]),
@@ -64,14 +67,19 @@ def columns(trunc: bool) -> Columns:
         "CreatedAt": ("CREATED AT", lambda c: local_time(c["Created"])),
         "Labels": ("LABELS", lambda c: ",".join(f"{k}={v}" for k, v in sorted((c.get("Labels") or {}).items()))),
         "Mounts": ("MOUNTS", lambda c: ",".join(_mount(m, trunc) for m in c.get("Mounts") or [])),
-        "LocalVolumes": ("LOCAL VOLUMES", lambda c: str(sum(m.get("Driver") == "local" for m in c.get("Mounts") or []))),
+        "LocalVolumes": (
+            "LOCAL VOLUMES",
+            lambda c: str(sum(m.get("Driver") == "local" for m in c.get("Mounts") or [])),
+        ),
         "Networks": ("NETWORKS", lambda c: ",".join((c.get("NetworkSettings") or {}).get("Networks") or {})),
     }
 
 
 def local_time(moment: float) -> str:
     """A UNIX time as the local date and time with its zone."""
-    return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S %z ") + time.localtime(moment).tm_zone
+    return (
+        datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S %z ") + time.localtime(moment).tm_zone
+    )
 
 
 def _names(container: dict[str, Any], trunc: bool) -> str:
