@@ -122,7 +122,7 @@ class _Renderer:
         if templating.name != "golang":
             raise InvalidArgument(f"template driver {templating.name!r} is not known: use golang")
         functions = {"env": self._env, "secret": self._secret, "config": self._config}
-        return context(self.task, self.node, functions).expand(file.spec.data.decode()).encode()
+        return context(self.task, self.node, functions).expand(_text(file)).encode()
 
     def _env(self, name: str) -> str:
         prefix = name + "="
@@ -137,4 +137,11 @@ class _Renderer:
         return self._plain(self.configs, next(ids, ""), "config", target)
 
     def _plain(self, files: Mapping[str, Secret | Config], id: str, kind: str, target: str) -> str:
-        return _found(files, id, kind, target).spec.data.decode()
+        return _text(_found(files, id, kind, target))
+
+
+def _text(file: Secret | Config) -> str:
+    try:
+        return file.spec.data.decode()
+    except UnicodeDecodeError:
+        raise InvalidArgument(f"{file.spec.name} is a template, or part of one, but no UTF-8 text") from None

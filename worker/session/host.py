@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -82,10 +83,8 @@ class ContainerHost:
 
     async def remove(self, task_id: str) -> None:
         if (id := self._ids.get(task_id)) is not None:
-            try:
+            with suppress(NotFound):
                 await self._containers.remove(id, force=True, volumes=True)
-            except NotFound:
-                pass
             self._ids.pop(task_id, None)
         self._files.remove(task_id)
 

@@ -102,9 +102,8 @@ class Reconciler:
     def finish(self, done: Done, now: datetime) -> list[Action]:
         """An action ended."""
         task_id = done.action.task_id
-        known = self._known.get(task_id)
-        if known is None or known.busy is not done.action:
-            return []
+        known = self._known[task_id]
+        assert known.busy is done.action
         known.busy = None
         if done.error:
             self._fail(known, done, now)

@@ -184,6 +184,24 @@ def test_an_end_seen_while_the_start_is_under_way_is_not_lost() -> None:
     assert world.open == []
 
 
+def test_a_start_that_reports_an_error_after_the_end_changes_nothing() -> None:
+    world = World()
+    world.assign(task())
+    world.run(Kind.PREPARE, seen())
+    world.see("t1", seen(phase=Phase.EXITED, exit_code=0))
+    world.run(Kind.START, error="no such process")
+    assert world.states["t1"][-1] is S.COMPLETE
+
+
+def test_what_is_seen_of_a_container_in_preparation_does_not_count() -> None:
+    world = World()
+    world.assign(task())
+    world.see("t1", seen())
+    world.run(Kind.PREPARE, error="no space")
+    assert world.states["t1"] == [S.PREPARING, S.REJECTED]
+    assert world.reconciler.container("t1") is None
+
+
 def test_a_container_that_someone_removed_fails_its_task() -> None:
     world = World()
     world.up()
