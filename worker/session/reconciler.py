@@ -1,50 +1,22 @@
 """Tasks wanted + containers seen → actions and task states. Pure: no I/O, and the only clock is the `now` of each call.
 
-One rule per task, applied after every event (an assignment, an action's end, a container's change): first the state moves
-forward as far as what is seen allows, then the one action follows that brings the container closer to what is wanted.
-At most one action per task is under way, so a task's actions never overtake each other.
-
-States only go forward. A container that is seen running for a task that has ended (its node was thought dead, say) is stopped.
+After every event (an assignment, an action's end, a container's change) the rules (rules.py) are applied to the tasks that
+it touches: first the state moves forward as far as what is seen allows, then the one action follows that brings the
+container closer to what is wanted. At most one action per task is under way, so a task's actions never overtake each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from common.model import ContainerStatus, Task, TaskState, TaskStatus
-from common.model.task import PortStatus
+from common.model import Task, TaskState, TaskStatus
 from common.wire import Assignments
 from worker.session.actions import Action, Done, Kind
 from worker.session.base import Phase, Seen
-
-UNHEALTHY = "unhealthy container"
-
-
-@dataclass
-class Known:
-    """All that the worker knows of one task. `task` None: no longer assigned, to be removed."""
-
-    task: Task | None
-    status: TaskStatus
-    seen: Seen | None = None
-    busy: Action | None = None
-    complete: bool = True  # everything that the task needs to be prepared is assigned too
-    unhealthy: bool = False
-    networks: tuple[str, ...] = ()
-
-    @property
-    def unwanted(self) -> bool:
-        """True where the container must not run (any more)."""
-        return self.task is None or self.task.desired_state.order >= TaskState.SHUTDOWN.order
-
-    @property
-    def held(self) -> bool:
-        """True where the container is to be prepared, not started."""
-        return self.task is not None and self.task.desired_state.order < TaskState.STARTING.order
+from worker.session.rules import Known, advance, has_all, next_action, status_of
 
 
 class Reconciler:
@@ -120,7 +92,7 @@ class Reconciler:
         prepare = done.action.kind is Kind.PREPARE
         state = TaskState.REJECTED if prepare else TaskState.FAILED
         text = done.error if prepare else f"starting container failed: {done.error}"
-        self._move(done.action.task_id, known, _status(known, state, done.action.kind.value, now, text))
+        self._move(done.action.task_id, known, status_of(known, state, done.action.kind.value, now, text))
 
     def take_changes(self) -> dict[str, TaskStatus]:
         """Statuses that changed since the last call, the latest of each task."""
@@ -168,123 +140,6 @@ class Reconciler:
             assert known.busy is None or known.busy.task_id == task_id
             assert known.task is None or known.task.id == task_id
             assert known.task is None or known.status.state.order >= known.task.status.state.order
-
-
-def has_all(task: Task, assignments: Assignments) -> bool:
-    """True where the secrets, configs and networks that the task needs are assigned with it."""
-    spec = task.spec.container_spec if task.spec else None
-    if spec is None:
-        return True
-    return (
-        all(ref.secret_id in assignments.secrets for ref in spec.secrets)
-        and all(ref.config_id in assignments.configs for ref in spec.configs)
-        and all(a.network_id in assignments.networks for a in task.networks_attachments)
-    )
-
-
-def advance(known: Known, now: datetime) -> TaskStatus | None:
-    """The next state that what is seen allows, None where the state is as far as it can be."""
-    if known.status.state.terminal or known.task is None:
-        return None
-    if known.seen is None:
-        return _advance_unseen(known, now)
-    if known.seen.phase is Phase.CREATED:
-        return _advance_created(known, now)
-    if known.seen.phase is Phase.RUNNING:
-        return _advance_running(known, now)
-    return _advance_exited(known, now)
-
-
-def _advance_unseen(known: Known, now: datetime) -> TaskStatus | None:
-    state = known.status.state
-    if known.busy is not None:
-        return None
-    if known.unwanted:
-        return _status(known, TaskState.SHUTDOWN, "shutdown", now)
-    if state.order >= TaskState.READY.order:
-        return _status(known, TaskState.FAILED, "lost", now, "the task's container is gone")
-    if state.order < TaskState.ACCEPTED.order:
-        return _status(known, TaskState.ACCEPTED, "accepted", now)
-    if state is TaskState.ACCEPTED and known.complete:
-        return _status(known, TaskState.PREPARING, "preparing", now)
-    return None
-
-
-def _advance_created(known: Known, now: datetime) -> TaskStatus | None:
-    state = known.status.state
-    if known.busy is not None:
-        return None
-    if known.unwanted:
-        return _status(known, TaskState.SHUTDOWN, "shutdown", now)
-    if state.order < TaskState.READY.order:
-        return _status(known, TaskState.READY, "prepared", now)
-    if state is TaskState.READY and not known.held:
-        return _status(known, TaskState.STARTING, "starting", now)
-    if state is TaskState.RUNNING:
-        return _status(known, TaskState.FAILED, "lost", now, "the task's container does not run")
-    return None
-
-
-def _advance_running(known: Known, now: datetime) -> TaskStatus | None:
-    assert known.seen is not None
-    if known.seen.health == "unhealthy":
-        known.unhealthy = True
-    healthy = known.seen.health in ("", "healthy")
-    if known.status.state is not TaskState.RUNNING:
-        if healthy and not known.unwanted:
-            return _status(known, TaskState.RUNNING, "started", now)
-        if known.status.state.order < TaskState.STARTING.order:
-            return _status(known, TaskState.STARTING, "starting", now)
-    if known.status.healthy != healthy:
-        return _status(known, known.status.state, known.status.message, now)
-    return None
-
-
-def _advance_exited(known: Known, now: datetime) -> TaskStatus:
-    assert known.seen is not None
-    if known.unhealthy:
-        return _status(known, TaskState.FAILED, "failed", now, _exit_text(known.seen) + ": " + UNHEALTHY)
-    if known.unwanted:
-        return _status(known, TaskState.SHUTDOWN, "shutdown", now)
-    if known.seen.exit_code == 0:
-        return _status(known, TaskState.COMPLETE, "finished", now)
-    reason = ": out of memory" if known.seen.oom_killed else ""
-    return _status(known, TaskState.FAILED, "failed", now, _exit_text(known.seen) + reason)
-
-
-def _exit_text(seen: Seen) -> str:
-    return f"task: non-zero exit ({seen.exit_code})"
-
-
-def next_action(known: Known) -> Kind | None:
-    """What brings the container closer to what is wanted, None where nothing is to be done now."""
-    phase = known.seen.phase if known.seen is not None else None
-    if phase is Phase.RUNNING:
-        stop = known.unwanted or known.unhealthy or known.status.state.terminal
-        return Kind.STOP if stop else None
-    if known.task is None:
-        return Kind.REMOVE
-    if phase is None and known.status.state is TaskState.PREPARING and known.complete:
-        return Kind.PREPARE
-    if phase is Phase.CREATED and known.status.state is TaskState.STARTING:
-        return Kind.START
-    return None
-
-
-def _status(known: Known, state: TaskState, message: str, now: datetime, err: str = "") -> TaskStatus:
-    seen = known.seen
-    if seen is None:
-        container = known.status.container_status
-        return TaskStatus(timestamp=now, state=state, message=message, err=err, container_status=container)
-    return TaskStatus(
-        timestamp=now,
-        state=state,
-        message=message,
-        err=err,
-        container_status=ContainerStatus(container_id=seen.container_id, pid=seen.pid, exit_code=seen.exit_code),
-        port_status=PortStatus(ports=list(seen.ports)) if seen.ports else None,
-        healthy=seen.health in ("", "healthy"),
-    )
 
 
 def _same(told: TaskStatus, known: TaskStatus) -> bool:
