@@ -18,6 +18,7 @@ from worker.api import archive, cluster, containers, execs, images, networks, se
 from worker.api.cluster import Manager
 from worker.engine.containers import Containers
 from worker.engine.events import EventBus
+from worker.engine.execs import Execs
 from worker.engine.node import Engine
 from worker.images.store import LocalImages
 from worker.network.networks import LocalNetworks
@@ -56,6 +57,7 @@ async def _engine(settings: Settings) -> AsyncIterator[Engine]:
         volumes=(local := LocalVolumes(settings, events)),
         networks=(net := LocalNetworks(settings, events)),
         containers=Containers(settings, events, runtime, store, local, net),
+        execs=Execs(runtime, events),
     )
     started = (
         (parts.runtime.start_up, parts.runtime.close),

@@ -10,6 +10,7 @@ from worker.engine.events import EventBus
 
 if TYPE_CHECKING:
     from worker.engine.containers import Containers
+    from worker.engine.execs import Execs
     from worker.images.store import LocalImages
     from worker.network.networks import LocalNetworks
     from worker.runtime.conmon import ConmonRuntime
@@ -27,3 +28,4 @@ class Engine:
     volumes: LocalVolumes
     networks: LocalNetworks
     containers: Containers
+    execs: Execs

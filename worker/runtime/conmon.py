@@ -136,6 +136,9 @@ class ConmonRuntime:
             _send(pid, signals.SIGKILL)
         if monitor := layout.monitor():
             await ended(monitor)
+        for folder in layout.execs.glob("*"):
+            if monitor := Layout(layout.id, folder).monitor():
+                await ended(monitor)
         for _ in range(_CLEANUP_TRIES):
             if cgroup.remove():
                 break

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+from collections.abc import Callable
 
-from common.errors import ShoalError
 from worker.runtime.base import ExecSpec, Streams
 from worker.runtime.layout import Layout
 from worker.runtime.monitor import Monitors, SyncPipe, pid_of
-from worker.runtime.process import ended
+from worker.runtime.process import ended, on_end
 from worker.runtime.streams import AttachSocket
 
 
@@ -23,14 +24,19 @@ class ExecProcess:
         self._layout = layout
 
     async def wait(self) -> int:
-        """The exit code. Raises ShoalError where the monitor was killed."""
         if monitor := self._layout.monitor():
             await ended(monitor)
+        return self._collect()
+
+    def on_exit(self, callback: Callable[[int], None]) -> None:
+        """Call `callback` with the exit code when the process has ended, without a task that waits."""
+        on_end(self._layout.monitor(), lambda: callback(self._collect()))
+
+    def _collect(self) -> int:
+        """The exit code; 137 where the container was torn down around the process, and nobody could write one."""
         exit = self._layout.ended()
         shutil.rmtree(self._layout.folder, ignore_errors=True)
-        if exit is None:
-            raise ShoalError("the monitor of an exec died: its exit code is unknown")
-        return exit.code
+        return exit.code if exit else 128 + signal.SIGKILL
 
     def resize(self, height: int, width: int) -> None:
         self._layout.resize(height, width)

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -56,6 +56,25 @@ async def ended(pid: int) -> None:
         await readable(fd)
     finally:
         os.close(fd)
+
+
+def on_end(pid: int | None, callback: Callable[[], None]) -> None:
+    """Call `callback` once, when the process is gone (None: it is). Needs no task."""
+    loop = asyncio.get_running_loop()
+    try:
+        fd = os.pidfd_open(pid) if pid is not None else -1
+    except ProcessLookupError:
+        fd = -1
+    if fd < 0:
+        loop.call_soon(callback)
+        return
+
+    def gone() -> None:
+        loop.remove_reader(fd)
+        os.close(fd)
+        callback()
+
+    loop.add_reader(fd, gone)
 
 
 async def readable(fd: int) -> None:
