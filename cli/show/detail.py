@@ -56,6 +56,22 @@ def each(names: Iterable[str], action: Callable[[str], Any], say: Callable[[str]
     _report(errors)
 
 
+def each_unless_missing(names: Iterable[str], remove: Callable[[str], Any], force: bool) -> None:
+    """Remove each and print its name; with `force` one that does not exist is only mentioned."""
+
+    def removed(name: str) -> None:
+        try:
+            remove(name)
+        except ApiError as error:
+            if not force or error.status != 404:
+                raise
+            print(error.message, file=sys.stderr)
+        else:
+            print(name)
+
+    each(names, removed, None)
+
+
 def _report(errors: list[str]) -> None:
     if errors:
         sys.stdout.flush()

@@ -16,14 +16,17 @@ Item = Any
 Columns = Mapping[str, tuple[str, Callable[[Item], str]]]
 
 
-class Row(Mapping[str, str]):
-    """An object as its columns, each computed when it is asked for."""
+class Row(Mapping[str, Any]):
+    """An object as its columns, each computed when it is asked for; `.Label "key"` gives one label."""
 
     def __init__(self, columns: Columns, item: Item) -> None:
         self._columns = columns
         self.item = item
 
-    def __getitem__(self, name: str) -> str:
+    def __getitem__(self, name: str) -> Any:
+        if name == "Label":
+            labels = self.item.get("Labels") or self.item.get("Spec", {}).get("Labels") or {}
+            return lambda key: labels.get(key, "")
         return self._columns[name][1](self.item)
 
     def __iter__(self) -> Iterator[str]:
@@ -54,6 +57,11 @@ def print_list(
             print(json.dumps(dict(row), ensure_ascii=False))
     else:
         _print_template(rows, columns, form, trunc)
+
+
+def labels_text(labels: Mapping[str, str] | None) -> str:
+    """Labels in one line: "a=1,b=2"."""
+    return ",".join(f"{key}={value}" for key, value in sorted((labels or {}).items()))
 
 
 def _print_template(rows: Sequence[Row], columns: Columns, form: str, trunc: bool) -> None:

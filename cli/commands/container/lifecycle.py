@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from cli.api.urls import item
-from cli.errors import ApiError
 from cli.flags.command import command
 from cli.flags.shared import name, names
 from cli.session import Session
-from cli.show.detail import each
+from cli.show.detail import each, each_unless_missing
 
 _signal = click.option("-s", "--signal", help="Signal to send instead of the container's stop signal")
 _timeout = click.option("-t", "--timeout", "--time", type=int, help="Seconds to wait before killing; -1 waits for ever")
@@ -78,14 +75,6 @@ def rename(session: Session, name: str, new_name: str) -> None:
 @names("CONTAINER")
 @click.pass_obj
 def rm(session: Session, force: bool, volumes: bool, names: tuple[str, ...]) -> None:
-    def remove(container: str) -> None:
-        try:
-            session.client.delete(item("containers", container.removeprefix("/")), force=force, v=volumes)
-        except ApiError as error:
-            if not force or error.status != 404:
-                raise
-            print(error.message, file=sys.stderr)
-        else:
-            print(container)
-
-    each(names, remove, None)
+    each_unless_missing(
+        names, lambda n: session.client.delete(item("containers", n.removeprefix("/")), force=force, v=volumes), force
+    )

@@ -12,7 +12,7 @@ import click
 from cli.flags.command import command
 from cli.flags.shared import filter_option, filters_query, list_format_option, no_trunc_option, quiet_option
 from cli.session import Session
-from cli.show.listing import Columns, print_list
+from cli.show.listing import Columns, labels_text, print_list
 from cli.show.ports import ports_text
 from cli.show.units import ago, ellipsis, short_id, size
 
@@ -65,7 +65,7 @@ def columns(trunc: bool) -> Columns:
         "Size": ("SIZE", _size),
         "State": ("STATE", lambda c: c["State"]),
         "CreatedAt": ("CREATED AT", lambda c: local_time(c["Created"])),
-        "Labels": ("LABELS", lambda c: ",".join(f"{k}={v}" for k, v in sorted((c.get("Labels") or {}).items()))),
+        "Labels": ("LABELS", lambda c: labels_text(c.get("Labels"))),
         "Mounts": ("MOUNTS", lambda c: ",".join(_mount(m, trunc) for m in c.get("Mounts") or [])),
         "LocalVolumes": (
             "LOCAL VOLUMES",
