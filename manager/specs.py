@@ -43,13 +43,19 @@ def host_ports(spec: ServiceSpec) -> list[PortConfig]:
     return [port for port in spec.endpoint_spec.ports if port.publish_mode == "host"] if spec.endpoint_spec else []
 
 
+def pruned(service: Service, used: set[int]) -> Service:
+    """`service` without the past templates that no task runs."""
+    return replace(service, past_templates={n: spec for n, spec in service.past_templates.items() if n in used})
+
+
 def respecified(service: Service, spec: ServiceSpec) -> Service:
     """`service` with `spec`, under a new version only if new tasks are needed, under the old one if a template returns."""
+    service = replace(service, respecified_at=service.version.index)
     if spec.task_template == service.spec.task_template and host_ports(spec) == host_ports(service.spec):
         return replace(service, spec=spec)
     past = {**service.past_templates, service.spec_version.index: service.spec.task_template}
     version = max(past) + 1
     if host_ports(spec) == host_ports(service.spec):
-        version = next((number for number, old in past.items() if old == spec.task_template), version)
+        version = max((number for number, old in past.items() if old == spec.task_template), default=version)
     past.pop(version, None)
     return replace(service, spec=spec, spec_version=Version(index=version), past_templates=past)

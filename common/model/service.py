@@ -260,7 +260,8 @@ class JobStatus(Spec, frozen=True, kw_only=True):
 class Service(Object, frozen=True, kw_only=True):
     """`spec_version` numbers the task template (with the host-mode ports): it changes when a new one needs new tasks, and
     an old number returns with its template (rollback). Tasks name it instead of copying the spec; templates that tasks
-    may still run are kept in `past_templates` by their number. manager/specs.py is the only reader and writer of both."""
+    may still run are kept in `past_templates` by their number. manager/specs.py is the only reader and writer of both.
+    `respecified_at`: the object's version that the last change of `spec` saw; a client that has seen a later one knows it."""
 
     spec: ServiceSpec
     previous_spec: ServiceSpec | None = None
@@ -269,4 +270,5 @@ class Service(Object, frozen=True, kw_only=True):
     job_status: JobStatus | None = None
     spec_version: Version = Version()
     past_templates: dict[int, TaskSpec] = field(default_factory=dict)
+    respecified_at: int = 0
     pending_delete: bool = False

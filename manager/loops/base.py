@@ -24,6 +24,7 @@ class Wake(msgspec.Struct, frozen=True):
 
 class Loop(Protocol):
     name: str
+    serial: bool  # each key is reconciled on what the one before it has committed: keys compete for the same things
 
     def keys(self, change: Changed) -> Iterable[str]:
         """Which of this loop's keys one changed object concerns; constant work, never a scan."""
