@@ -22,15 +22,6 @@ def no_space(folder: Path) -> Iterator[None]:
         raise NoSpace(f"the disk that holds {folder} is full: free some space, then changes go on") from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from common.durable import sync_folder
 from common.errors import ShoalError
 from manager.raft.core import Snapshot
-from manager.raft.disk import no_space, sync_folder
+from manager.raft.disk import no_space
 
 _MAGIC = b"SHS1"
 _HEADER = struct.Struct("<4sI")

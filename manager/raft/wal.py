@@ -16,9 +16,10 @@ from pathlib import Path
 
 import msgspec
 
+from common.durable import sync_folder
 from common.errors import NoSpace, ShoalError
 from manager.raft.core import Entry, HardState
-from manager.raft.disk import no_space, sync_folder, write_all
+from manager.raft.disk import no_space, write_all
 
 SEGMENT = 16 << 20  # bytes after which the next segment begins
 _MAGIC = b"SHW1"

@@ -36,7 +36,8 @@ def _some(key: str) -> Iterable[str]:
     return (key,) if key else ()
 
 
-def _service_networks(service: Service) -> Iterable[str]:
+def networks_of_service(service: Service) -> Iterable[str]:
+    """Ids of the networks that the service is on, by its spec or by a virtual IP."""
     wanted = (*service.spec.task_template.networks, *service.spec.networks)
     return dict.fromkeys((*(n.target for n in wanted), *(vip.network_id for vip in service.endpoint.virtual_ips)))
 
@@ -60,7 +61,7 @@ INDICES: Mapping[type, Mapping[str, Extract]] = {
     Node: {"name": _name, "hostname": lambda node: _some(node.description.hostname.lower())},
     Service: {
         "name": _name,
-        "network": _service_networks,
+        "network": networks_of_service,
         "secret": lambda service: secrets_of(service.spec.task_template),
         "config": lambda service: configs_of(service.spec.task_template),
         "pending_delete": _pending_delete,
