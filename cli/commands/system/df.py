@@ -67,7 +67,7 @@ def _written(container: dict[str, Any]) -> int:
 
 
 def _volume(volume: dict[str, Any], name: str) -> int:
-    return max((volume.get("UsageData") or {}).get(name, 0), 0)
+    return max(int((volume.get("UsageData") or {}).get(name, 0)), 0)
 
 
 def _reclaimable(whole: int, free: int) -> str:
