@@ -41,6 +41,12 @@ class Exec:
     def running(self) -> bool:
         return self.handle is not None and self.exit_code is None
 
+    def forgettable(self, limit: float) -> bool:
+        """It ended before `limit` (monotonic seconds), or can never start any more."""
+        if self.exit_code is not None:
+            return self.ended_at < limit
+        return not self.starting and not self.container.running
+
     def inspect(self) -> dict[str, Any]:
         """As GET /exec/{id}/json shows it."""
         wish = self.wish
@@ -144,11 +150,7 @@ class Execs:
 
     def _forget_old(self) -> None:
         limit = time.monotonic() - KEPT
-        for id, old in tuple(self._all.items()):
-            if old.exit_code is not None and old.ended_at < limit:
-                del self._all[id]
-            elif not old.starting and not old.container.running:
-                del self._all[id]
+        self._all = {id: kept for id, kept in self._all.items() if not kept.forgettable(limit)}
 
     def _publish(self, about: Exec, action: str, **attributes: str) -> None:
         container = about.container

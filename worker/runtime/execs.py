@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 
 from worker.runtime.base import ExecSpec, Streams
+from worker.runtime.faults import EXEC
 from worker.runtime.layout import Layout
 from worker.runtime.monitor import Monitors, SyncPipe, pid_of
 from worker.runtime.process import ended, on_end
@@ -74,7 +75,7 @@ async def _start(monitors: Monitors, layout: Layout, spec: ExecSpec) -> ExecProc
             os.close(go)
             os.close(write_go)
         try:
-            return ExecProcess(pid_of(await sync.line()), streams, layout)
+            return ExecProcess(pid_of(await sync.line(), EXEC), streams, layout)
         except BaseException:
             streams.close()
             raise

@@ -9,6 +9,9 @@ import re
 
 from common.errors import InvalidArgument, ShoalError
 
+CREATE = "failed to create task for container: OCI runtime create failed"
+EXEC = "OCI runtime exec failed: exec failed: unable to start container process"
+_LOGRUS = re.compile(r'level=error msg="((?:[^"\\]|\\.)*)"')  # how runc writes
 _NOT_FOUND = re.compile(
     r"executable file [`'\"]?([^`'\"]*)[`'\"]? not found|exec: \"([^\"]*)\": executable file not found"
 )
@@ -24,10 +27,10 @@ class StartFailed(InvalidArgument):
         self.exit_code = exit_code
 
 
-def explain(message: str) -> ShoalError:
+def explain(message: str, prefix: str = CREATE) -> ShoalError:
     """The error for what the runtime or the monitor said when a process could not be created."""
-    text = message.strip() or "the OCI runtime gave no reason"
-    prefix = "failed to create task for container: OCI runtime create failed"
+    logged = _LOGRUS.findall(message)
+    text = (logged[-1].replace('\\"', '"') if logged else message).strip() or "the OCI runtime gave no reason"
     if found := _NOT_FOUND.search(text):
         name = found[1] or found[2]
         reason = f"stat {name}: no such file or directory" if "/" in name else "executable file not found in $PATH"

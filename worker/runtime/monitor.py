@@ -16,7 +16,7 @@ from typing import Any
 from common.errors import ShoalError, Unavailable
 from common.settings import Settings
 from worker.runtime.base import Launch
-from worker.runtime.faults import explain
+from worker.runtime.faults import CREATE, explain
 from worker.runtime.layout import Layout
 from worker.runtime.oci import OciRuntime
 from worker.runtime.process import readable, run
@@ -115,9 +115,9 @@ class SyncPipe:
         os.close(self._outer)
 
 
-def pid_of(line: dict[str, Any]) -> int:
+def pid_of(line: dict[str, Any], failure: str = CREATE) -> int:
     """The pid that conmon reports. Raises what its message means where it reports a failure."""
     pid = int(line.get("data", line.get("pid", -1)))
     if pid <= 0:
-        raise explain(str(line.get("message", "")))
+        raise explain(str(line.get("message", "")), failure)
     return pid
