@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from common.model import ContainerStatus, Task, TaskState, TaskStatus
+from common.model import ContainerStatus, NetworkAttachment, Task, TaskState, TaskStatus
 from common.model.task import PortStatus
 from common.wire import Assignments
 from worker.session.actions import Action, Kind
@@ -42,15 +42,20 @@ class Known:
 
 
 def has_all(task: Task, assignments: Assignments) -> bool:
-    """True where the secrets, configs and networks that the task needs are assigned with it."""
+    """True where the secrets, configs and overlay networks that the task needs are assigned with it."""
     spec = task.spec.container_spec if task.spec else None
     if spec is None:
         return True
     return (
         all(ref.secret_id in assignments.secrets for ref in spec.secrets)
         and all(ref.config_id in assignments.configs for ref in spec.configs)
-        and all(a.network_id in assignments.networks for a in task.networks_attachments)
+        and all(a.network_id in assignments.networks for a in task.networks_attachments if _assigned(a))
     )
+
+
+def _assigned(attachment: NetworkAttachment) -> bool:
+    """Whether the network comes with the assignments; a node's own (host, none) does not."""
+    return attachment.network is None or attachment.network.spec.driver == "overlay"
 
 
 def advance(known: Known, now: datetime) -> TaskStatus | None:
