@@ -13,10 +13,9 @@ import msgspec
 from common.errors import InvalidArgument
 from common.model.container import ContainerConfig
 from common.model.shared import HealthConfig
+from worker.images.moments import parse_duration
 
 _SIGNAL = re.compile(r"\d+|(?:SIG)?[A-Z][A-Z0-9+-]*")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _HEALTH_FLAGS = {
     "interval": "interval",
     "timeout": "timeout",
@@ -134,10 +133,10 @@ def _healthcheck(config: ContainerConfig, text: str) -> dict[str, Any]:
 
 
 def _duration(text: str) -> int:
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    seconds = parse_duration(text)
+    if seconds is None:
         raise InvalidArgument(f"{text!r} is no duration: write it as 30s or 1m30s")
-    return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    return round(seconds * 1_000_000_000)
 
 
 _CHANGES: dict[str, Change] = {

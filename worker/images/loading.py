@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,39 @@ from worker.images.pins import Hold
 _MAX_JSON = 8 << 20  # bytes of a manifest or config
 _INDEX_TYPES = (INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json")
 _MANIFEST_TYPES = (MANIFEST_TYPE, "application/vnd.docker.distribution.manifest.v2+json")
+_CONFIG_TYPES = (CONFIG_TYPE, "application/vnd.docker.container.image.v1+json")
 _IMAGE_NAME, _REF_NAME = "io.containerd.image.name", "org.opencontainers.image.ref.name"
 
 
 @dataclass(frozen=True)
 class Loaded:
+    """An image that is in the store now, with the names that the archive gave it."""
+
     id: str
     names: tuple[Reference, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A layer on its way; `done` of `total` bytes of its member of the archive."""
+
+    diff_id: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An image as an archive describes it: checked, but not taken in. `members` are its layers' names in the archive."""
+
+    config: bytes
+    members: list[str]
+    names: tuple[Reference, ...] = ()
+    manifest: bytes = b""
+
+    @property
+    def diff_ids(self) -> list[str]:
+        return parse_config(self.config).rootfs.diff_ids
 
 
 class Archive:
@@ -75,61 +101,71 @@ class Loader:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def load(self, hold: Hold, body: AsyncIterator[bytes]) -> list[Loaded]:
-        """Take in an archive. Raises InvalidArgument on what is none; images that came before a bad one stay."""
+    async def load(self, hold: Hold, body: AsyncIterator[bytes]) -> AsyncGenerator[Progress | Loaded, None]:
+        """Take in an archive. Raises InvalidArgument on what is none; images that came before a bad layer stay."""
         folder = self._parts.layout.new_upload()
         try:
             index = await run_job("members", body, folder=str(folder), max_bytes=self._parts.layout.free_bytes())
             archive = Archive(folder, index)
-            if "manifest.json" in archive:
-                return await self._docker(hold, archive)
-            if "index.json" in archive:
-                return [await self._oci(hold, archive, entry) for entry in _image_entries(archive)]
-            raise InvalidArgument("the archive is no image: it has neither a manifest.json nor an index.json")
+            for candidate in read_candidates(archive):
+                layers: list[Layer] = []
+                async for progress in self._layers(hold, archive, candidate, layers):
+                    yield progress
+                image = await self._parts.add(hold, candidate.config, layers, manifest=candidate.manifest)
+                yield Loaded(image.id, candidate.names)
         finally:
             await remove_tree(folder)
 
-    async def _docker(self, hold: Hold, archive: Archive) -> list[Loaded]:
-        entries = _decode(archive.json("manifest.json"), list[_DockerImage])
-        return [await self._docker_image(hold, archive, entry) for entry in entries]
-
-    async def _docker_image(self, hold: Hold, archive: Archive, entry: _DockerImage) -> Loaded:
-        config = archive.json(entry.config)
-        diff_ids = parse_config(config).rootfs.diff_ids
-        if len(diff_ids) != len(entry.layers):
-            raise InvalidArgument(f"the image has {len(diff_ids)} layers, but its archive names {len(entry.layers)}")
-        layers = await self._layers(hold, archive, diff_ids, entry.layers)
-        image = await self._parts.add(hold, config, layers)
-        return Loaded(image.id, tuple(parse_reference(name).tagged() for name in entry.repo_tags or ()))
-
-    async def _oci(self, hold: Hold, archive: Archive, entry: Descriptor) -> Loaded:
-        archive.blob(entry.digest)
-        data = archive.json(_blob_name(entry.digest))
-        manifest = _decode(data, Manifest)
-        if manifest.config.media_type not in (CONFIG_TYPE, "application/vnd.docker.container.image.v1+json"):
-            raise InvalidArgument(f"the archive holds a {manifest.config.media_type!r}, which is no container image")
-        archive.blob(manifest.config.digest)
-        config = archive.json(_blob_name(manifest.config.digest))
-        names = [_blob_name(layer.digest) for layer in manifest.layers]
-        for layer in manifest.layers:
-            archive.blob(layer.digest)
-        layers = await self._layers(hold, archive, parse_config(config).rootfs.diff_ids, names)
-        image = await self._parts.add(hold, config, layers, manifest=data)
-        return Loaded(image.id, _names(entry))
-
-    async def _layers(self, hold: Hold, archive: Archive, diff_ids: Sequence[str], names: Sequence[str]) -> list[Layer]:
-        if len(diff_ids) != len(names):
-            raise InvalidArgument(f"the image's config has {len(diff_ids)} layers, its manifest {len(names)}")
-        layers: list[Layer] = []
-        for diff_id, chain, name in zip(diff_ids, chain_ids(diff_ids), names, strict=True):
+    async def _layers(
+        self, hold: Hold, archive: Archive, candidate: Candidate, layers: list[Layer]
+    ) -> AsyncIterator[Progress]:
+        """Fill `layers`, lowest first; those that the store has already cost nothing."""
+        diff_ids = candidate.diff_ids
+        for diff_id, chain, name in zip(diff_ids, chain_ids(diff_ids), candidate.members, strict=True):
             hold.add(chain)
             if chain in self._parts.layers:
                 layers.append(self._parts.layers.get(chain))
                 continue
             file, _ = archive.member(name)
+            size = file.stat().st_size
+            yield Progress(diff_id, 0, size)
             parent = layers[-1].chain if layers else ""
             layers.append(await self._parts.layers.extract(hold, parent, file, diff_id=diff_id))
-        return layers
+            yield Progress(diff_id, size, size)
+
+
+def read_candidates(archive: Archive) -> list[Candidate]:
+    """All images of an archive, checked. Raises InvalidArgument."""
+    if "manifest.json" in archive:
+        entries = _decode(archive.json("manifest.json"), list[_DockerImage])
+        candidates = [_from_docker(archive, entry) for entry in entries]
+    elif "index.json" in archive:
+        candidates = [_from_oci(archive, entry) for entry in _image_entries(archive)]
+    else:
+        raise InvalidArgument("the archive is no image: it has neither a manifest.json nor an index.json")
+    for candidate in candidates:
+        if len(candidate.diff_ids) != len(candidate.members):
+            raise InvalidArgument(
+                f"the image's config has {len(candidate.diff_ids)} layers, but its archive names {len(candidate.members)}"
+            )
+    return candidates
+
+
+def _from_docker(archive: Archive, entry: _DockerImage) -> Candidate:
+    names = tuple(parse_reference(name).tagged() for name in entry.repo_tags or ())
+    return Candidate(archive.json(entry.config), entry.layers, names)
+
+
+def _from_oci(archive: Archive, entry: Descriptor) -> Candidate:
+    archive.blob(entry.digest)
+    data = archive.json(_blob_name(entry.digest))
+    manifest = _decode(data, Manifest)
+    if manifest.config.media_type not in _CONFIG_TYPES:
+        raise InvalidArgument(f"the archive holds a {manifest.config.media_type!r}, which is no container image")
+    for part in (manifest.config, *manifest.layers):
+        archive.blob(part.digest)
+    members = [_blob_name(layer.digest) for layer in manifest.layers]
+    return Candidate(archive.json(_blob_name(manifest.config.digest)), members, _names(entry), data)
 
 
 class _DockerImage(msgspec.Struct, frozen=True, rename="pascal"):

@@ -6,7 +6,8 @@ It puts the modules around it together and adds nothing of its own but events. P
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from worker.images.initlayer import check_storage, make_init_layer
 from worker.images.jobs import stream_job
 from worker.images.layers import Layers
 from worker.images.layout import Layout
-from worker.images.loading import Loader
+from worker.images.loading import Loaded, Loader, Progress
 from worker.images.parts import Parts
 from worker.images.pins import Pins
+from worker.images.removal import Removal
 from worker.images.rootfs import Roots
+from worker.images.views import Views
 
 
 class LocalImages:
@@ -36,6 +39,8 @@ class LocalImages:
         catalog, roots = Catalog(layout, layers), Roots(layout, layers)
         garbage = Garbage(layout, catalog, layers, roots, pins)
         self.parts = Parts(layout, events, pins, Blobs(layout), layers, catalog, roots, garbage)
+        self.views = Views(self.parts)
+        self.removal = Removal(self.parts, self.event)
 
     async def start_up(self) -> None:
         """Find what is there and clean up what a crash left. Raises ShoalError where the storage folder cannot work."""
@@ -51,6 +56,12 @@ class LocalImages:
     async def close(self) -> None:
         """Containers keep their mounts."""
         self.parts.roots.close()
+
+    def count(self) -> int:
+        return sum(1 for _ in self.parts.catalog)
+
+    async def disk_usage(self) -> dict[str, Any]:
+        return self.views.disk_usage()
 
     def find(self, reference: str) -> Stored:
         """As resolve(), with all that the store knows."""
@@ -98,7 +109,7 @@ class LocalImages:
                 self.tag(stored, reference)
         return self.parts.catalog.image(stored)
 
-    async def export(self, container_id: str) -> AsyncIterator[bytes]:
+    async def export(self, container_id: str) -> AsyncGenerator[bytes, None]:
         async with (
             self.parts.roots.visit(container_id) as root,
             stream_job("export", root=str(root)) as (_, chunks),
@@ -113,17 +124,19 @@ class LocalImages:
             users.setdefault(record.image, []).append(record.container)
         return users
 
-    async def load(self, body: AsyncIterator[bytes]) -> list[tuple[Image, tuple[Reference, ...]]]:
-        """Take in an image archive: its images, with the names that the archive gave them."""
-        loaded = []
+    async def load(self, body: AsyncIterator[bytes]) -> AsyncGenerator[Progress | Loaded, None]:
+        """Take in an image archive, telling each step; a name that another image had moves to the loaded one."""
         with self.parts.pins.hold() as hold:
-            for one in await Loader(self.parts).load(hold, body):
-                stored = self.parts.catalog[one.id]
-                for reference in one.names:
-                    self.tag(stored, reference)
-                self.event("load", stored.id, str(one.names[0].familiar) if one.names else stored.id)
-                loaded.append((self.parts.catalog.image(stored), one.names))
-        return loaded
+            async with aclosing(Loader(self.parts).load(hold, body)) as steps:
+                async for step in steps:
+                    if isinstance(step, Loaded):
+                        self._name_loaded(step)
+                    yield step
+
+    def _name_loaded(self, loaded: Loaded) -> None:
+        for reference in loaded.names:
+            self.tag(self.parts.catalog[loaded.id], reference)
+        self.event("load", loaded.id, loaded.names[0].familiar if loaded.names else loaded.id)
 
     async def import_tar(
         self, body: AsyncIterator[bytes], *, reference: Reference | None, changes: Sequence[str] = (), message: str = ""
