@@ -6,7 +6,9 @@ namespace in which the daemon runs. A daemon's end touches no container's networ
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import msgspec
@@ -21,6 +23,9 @@ from worker.network import options
 from worker.network.base import Attachment, Sandbox, SandboxSpec
 from worker.network.bridges import Bridges
 from worker.network.catalog import Catalog
+from worker.network.dns_names import NameTable
+from worker.network.dns_server import DnsServer
+from worker.network.etc import EtcFiles
 from worker.network.firewall import Firewall
 from worker.network.ipam import complete
 from worker.network.live import LiveNetwork
@@ -28,6 +33,7 @@ from worker.network.namespaces import NamespaceThreads
 from worker.network.netlink import Socket
 from worker.network.publishing import Publisher
 from worker.network.records import Records
+from worker.network.resolving import Resolving
 from worker.network.rtnl import routed_subnets
 from worker.network.sandboxes import Sandboxes
 
@@ -44,12 +50,20 @@ class LocalNetworks:
         self._bridges = Bridges(self._threads)
         self._firewall = Firewall(settings.nft_table)
         self._publisher = Publisher(self._firewall)
+        self._names = NameTable()
+        etc = EtcFiles(settings, self._records)
+        self._resolving = Resolving(self._records, self._catalog, etc, self._names, self._threads)
         self._sandboxes = Sandboxes(
-            settings, self._records, self._catalog, self._bridges, self._publisher, self._threads
+            self._records, self._catalog, self._bridges, self._publisher, self._threads, etc, self._resolving
         )
+        self._stack = AsyncExitStack()
 
     async def start_up(self) -> None:
         """Read what is on disk, make the predefined networks known, bring the firewall to exactly that state."""
+        group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        server = DnsServer(self._names, group)
+        self._stack.callback(server.stop_all)
+        self._resolving.start(server)
         self._records.make_folders()
         for cluster in (False, True):
             for model in self._records.networks(cluster=cluster):
@@ -62,6 +76,7 @@ class LocalNetworks:
 
     async def shut_down(self) -> None:
         """Let go of sockets and threads. Namespaces, interfaces, rules and files stay for the containers."""
+        await self._stack.aclose()
         self._publisher.close()
         self._firewall.close()
         self._threads.close()

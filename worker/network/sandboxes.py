@@ -16,7 +16,6 @@ import msgspec
 
 from common.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from common.model.container import EndpointSettings
-from common.settings import Settings
 from worker.network import namespaces, plumbing, rtnl
 from worker.network.base import Attachment, Sandbox, SandboxSpec
 from worker.network.bridges import Bridges
@@ -29,6 +28,7 @@ from worker.network.netlink import Socket
 from worker.network.plumbing import Route, Wire
 from worker.network.publishing import Publisher, Targets, bindings, publications
 from worker.network.records import Endpoint, Records, SandboxRecord
+from worker.network.resolving import Resolving
 
 
 class Sandboxes:
@@ -36,19 +36,21 @@ class Sandboxes:
 
     def __init__(
         self,
-        settings: Settings,
         records: Records,
         catalog: Catalog,
         bridges: Bridges,
         publisher: Publisher,
         threads: NamespaceThreads,
+        etc: EtcFiles,
+        resolving: Resolving,
     ) -> None:
         self._records = records
         self._catalog = catalog
         self._bridges = bridges
         self._publisher = publisher
         self._threads = threads
-        self._etc = EtcFiles(settings, records)
+        self._etc = etc
+        self._resolving = resolving
         self._open: dict[str, SandboxRecord] = {}
 
     def load(self) -> None:
@@ -93,6 +95,7 @@ class Sandboxes:
         record = self._open.get(container_id)
         if record is None:
             return
+        self._resolving.close(record)
         self._publisher.move(record.ports, self._targets(record), {})
         interfaces = [endpoint.host_interface for endpoint in record.endpoints]
         path = self._records.namespace(container_id)
@@ -118,7 +121,7 @@ class Sandboxes:
             self._records.save_sandbox(record)
             network.release(container_id)
             raise
-        self._change(record, after)
+        await self._change(record, after)
         return network.settings_of(endpoint)
 
     async def disconnect(self, container_id: str, network: LiveNetwork) -> None:
@@ -135,7 +138,7 @@ class Sandboxes:
         await self._threads.run(partial(plumbing.detach, path, endpoint, self._routes(after)))
         self._records.save_sandbox(after)
         network.release(container_id)
-        self._change(record, after)
+        await self._change(record, after)
 
     def rename(self, container_id: str, name: str) -> None:
         record = self._open.get(container_id)
@@ -150,6 +153,8 @@ class Sandboxes:
         after = msgspec.structs.replace(record, spec=spec, endpoints=tuple(endpoints))
         self._open[container_id] = after
         self._records.save_sandbox(after)
+        self._resolving.forget(record)
+        self._resolving.register(after)
 
     def publications(self) -> list[Publication]:
         """What all sandboxes together publish."""
@@ -161,6 +166,8 @@ class Sandboxes:
             path = self._records.namespace(record.id)
             if record.id not in running or (record.mode != "host" and not namespaces.is_pinned(path)):
                 await self.close(record.id)
+            elif record.mode != "host":
+                await self._resolving.open(record)
         for name in self._records.namespaces():
             if name not in self._open:
                 await self._threads.run(partial(plumbing.close_sandbox, self._records.namespace(name), []))
@@ -205,19 +212,22 @@ class Sandboxes:
         if record.mode != "host":
             wires = [await self._wire(self._network(e), e) for e in record.endpoints] if record.mode == "bridge" else []
             path = self._records.namespace(record.id)
-            build = partial(plumbing.open_sandbox, path, wires, self._routes(record), dns=self._has_dns(record))
-            await self._threads.run(build)
+            build = partial(
+                plumbing.open_sandbox, path, wires, self._routes(record), dns=self._resolving.wanted(record)
+            )
+            await self._resolving.open(record, await self._threads.run(build))
         self._publisher.move(record.ports, {}, self._targets(record))
 
     async def _wire(self, network: LiveNetwork, endpoint: Endpoint) -> Wire:
         index = await self._bridges.realise(network)
         return Wire(endpoint, index, network.options.mtu, isolated=not network.options.icc)
 
-    def _change(self, before: SandboxRecord, after: SandboxRecord) -> None:
+    async def _change(self, before: SandboxRecord, after: SandboxRecord) -> None:
         """After a connect or disconnect: ports follow the gateway, the hosts file the addresses."""
         self._open[after.id] = after
         self._publisher.move(after.ports, self._targets(before), self._targets(after))
         self._etc.write(after.spec, after.endpoints, self._networks(after), after.mode)
+        await self._resolving.change(before, after)
 
     def _release(self, record: SandboxRecord) -> None:
         self._publisher.give(record.ports)
@@ -262,9 +272,6 @@ class Sandboxes:
     def _host_binding(self, record: SandboxRecord) -> str:
         endpoint = self._gateway_endpoint(record, 4)
         return self._network(endpoint).options.host_binding if endpoint else ""
-
-    def _has_dns(self, record: SandboxRecord) -> bool:
-        return any(network.embedded_dns for network in self._networks(record))
 
     def _network(self, endpoint: Endpoint) -> LiveNetwork:
         network = self._catalog.get(endpoint.network_id)
