@@ -8,7 +8,6 @@ from manager.loops.base import Loop
 from manager.loops.enforcer import Enforcer
 from manager.loops.globals import Global
 from manager.loops.jobs import Jobs
-from manager.loops.liveness import Liveness
 from manager.loops.reaper import Reaper
 from manager.loops.replicated import Replicated
 from manager.loops.restart import Restart
@@ -20,7 +19,6 @@ from manager.loops.updater import Updater
 def all_loops(ids: Ids = object_id) -> list[Loop]:
     """One of each, in the order in which work runs through them."""
     return [
-        Liveness(),
         Enforcer(),
         Replicated(ids),
         Global(ids),

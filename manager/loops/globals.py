@@ -16,7 +16,7 @@ class Global:
     """Keys are "service:<id>" and "node:<id>"."""
 
     name = "global"
-    serial = False
+    serial = True
 
     def __init__(self, ids: Ids = object_id) -> None:
         self._ids = ids

@@ -28,7 +28,7 @@ class Jobs:
     """Keys are service ids; "nodes" looks at all global jobs."""
 
     name = "jobs"
-    serial = False
+    serial = True
 
     def __init__(self, ids: Ids = object_id) -> None:
         self._ids = ids

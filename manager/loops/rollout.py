@@ -73,12 +73,17 @@ class Rollout:
 
     @property
     def overtaken(self) -> list[Slot]:
-        """Start-first slots whose new task runs, so that the old one can go."""
-        return [slot for slot in self.slots if slot.old and any(_runs(t) and t.settled_at for t in slot.new)]
+        """Slots whose new task runs beside the old one, which can go."""
+        return [slot for slot in self.slots if slot.old and any(_runs(t) and t.status.healthy for t in slot.new)]
+
+    @property
+    def mixed(self) -> bool:
+        """Whether any task is still old."""
+        return any(slot.old for slot in self.slots)
 
     @property
     def complete(self) -> bool:
-        return not self.busy and not any(slot.old for slot in self.slots)
+        return not self.mixed and not self.busy
 
     def too_many_failures(self) -> Task | None:
         """The task whose failure was one too many."""

@@ -48,7 +48,7 @@ class Updater:
             return []
         rollout = Rollout(view, service, _config(service))
         if not _active(service):
-            return [_begin(view, service)] if rollout.dirty else []
+            return [_begin(view, service)] if rollout.mixed else []
         return [*self._advance(view, service, rollout)]
 
     def _advance(self, view: View, service: Service, rollout: Rollout) -> Iterator[Change | Wake]:

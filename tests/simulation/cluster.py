@@ -84,13 +84,15 @@ class Simulation:
     def advance(self, seconds: float) -> None:
         """Let time pass; loops act at their moments, workers in between."""
         end = self.now + timedelta(seconds=seconds)
+        self.settle()
+        self.work()
         while self.now < end:
             wake = self.agenda.wake_at
             self.now = min(end, max(wake or end, self.now + timedelta(milliseconds=1)))
             self.settle()
             self.work()
 
-    def work(self, rounds: int = 12) -> None:
+    def work(self, rounds: int = 1000) -> None:
         """Workers do all they can."""
         for _ in range(rounds):
             moved = [self.step(task) for task in list(self.view.all(Task))]
