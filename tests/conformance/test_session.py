@@ -18,6 +18,7 @@ from common.model import Network, TaskState
 from common.settings import Settings
 from common.wire import Complete, Hello, Incremental, LogChunk, LogRequest, StatusBatch, Welcome
 from tests.harness.tasks import FakeHost, network, task, wanted
+from tests.harness.wait import eventually
 from worker.runtime.base import LogLine
 from worker.session.base import Phase
 from worker.session.client import Session
@@ -81,6 +82,7 @@ class World:
         self.host = FakeHost()
         self.networks = FakeNetworks()
         self.sessions: asyncio.Queue[Peer] = asyncio.Queue()
+        self.ended = asyncio.Event()
 
     async def accept(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -89,8 +91,7 @@ class World:
         assert isinstance(hello, Hello)
         await socket.send_bytes(wire.encode(Welcome(node_id=hello.node_id, heartbeat=0.05)))
         self.sessions.put_nowait(Peer(socket, hello))
-        while not socket.closed:
-            await asyncio.sleep(0.01)
+        await self.ended.wait()
         return socket
 
     @asynccontextmanager
@@ -103,7 +104,9 @@ class World:
         try:
             yield
         finally:
+            self.ended.set()
             await runner.cleanup()
+            self.ended.clear()
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
@@ -117,11 +120,6 @@ class World:
 
     async def peer(self) -> Peer:
         return await asyncio.wait_for(self.sessions.get(), PATIENCE)
-
-    async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                await asyncio.sleep(0.005)
 
 
 @pytest.fixture
@@ -147,7 +145,7 @@ async def test_a_task_comes_up_and_goes(world: World) -> None:
         await peer.send(
             Incremental(sequence=2, removed={"tasks": ["t1"], "networks": ["n"], "endpoints": [endpoint.id]})
         )
-        await world.until(lambda: not world.host.containers and not world.networks.known)
+        await eventually(lambda: not world.host.containers and not world.networks.known)
         assert world.networks.endpoints == []
 
 
@@ -158,7 +156,7 @@ async def test_the_worker_goes_on_without_managers_and_catches_up(world: World) 
             await peer.send(Complete(sequence=1, assignments=wanted(task())))
             await peer.until_state("t1", TaskState.RUNNING)
         world.host.change("t1", phase=Phase.EXITED, exit_code=1)
-        await world.until(lambda: world.host.containers["t1"].phase is Phase.EXITED)
+        await eventually(lambda: world.host.containers["t1"].phase is Phase.EXITED)
         async with world.manager():
             peer = await world.peer()
             assert peer.hello.digest == wire.digest(wanted(task()))
@@ -182,12 +180,11 @@ async def test_a_new_daemon_adopts_before_any_manager_answers(world: World) -> N
 
 async def test_containers_of_unknown_tasks_go_only_when_a_manager_has_spoken(world: World) -> None:
     await world.host.prepare(task("ghost"), wanted())
-    async with world.worker():
-        async with world.manager():
-            peer = await world.peer()
-            assert "ghost" in world.host.containers
-            await peer.send(Complete(sequence=1, assignments=wanted()))
-            await world.until(lambda: "ghost" not in world.host.containers)
+    async with world.worker(), world.manager():
+        peer = await world.peer()
+        assert "ghost" in world.host.containers
+        await peer.send(Complete(sequence=1, assignments=wanted()))
+        await eventually(lambda: "ghost" not in world.host.containers)
 
 
 async def test_a_gap_makes_a_new_session(world: World) -> None:

@@ -10,7 +10,17 @@ from typing import Any
 import msgspec
 
 from common.errors import NotFound, ShoalError
-from common.model import ContainerSpec, Network, NetworkAttachment, NetworkSpec, Task, TaskSpec, TaskState, TaskStatus
+from common.model import (
+    ContainerSpec,
+    Network,
+    NetworkAttachment,
+    NetworkSpec,
+    Secret,
+    Task,
+    TaskSpec,
+    TaskState,
+    TaskStatus,
+)
 from common.wire import Assignments
 from worker.runtime.base import LogLine, LogReader
 from worker.session.base import Phase, Seen
@@ -74,6 +84,8 @@ class FakeHost:
     def __init__(self) -> None:
         self.containers: dict[str, Seen] = {}
         self.broken: dict[str, ShoalError] = {}
+        self.always_broken: ShoalError | None = None
+        self.secrets: dict[str, Secret] = {}
         self.calls: list[tuple[str, str]] = []
         self.logs: dict[str, list[LogLine]] = {}
         self.busy = 0
@@ -82,6 +94,9 @@ class FakeHost:
 
     async def prepare(self, task: Task, assignments: Assignments) -> Seen:
         await self._work("prepare", task.id)
+        if self.always_broken is not None:
+            raise self.always_broken
+        self.secrets.update(assignments.secrets)
         self.containers.setdefault(task.id, seen(task.id))
         return self.containers[task.id]
 

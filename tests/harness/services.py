@@ -1,0 +1,111 @@
+"""Services of one daemon as tests look at them: by the docker command line and docker-py, waiting for what must come about."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.harness.daemon import Daemon
+from tests.harness.wait import until
+
+IMAGE = "busybox:latest"
+SLEEP = ("sleep", "100000")
+WEB = ("sh", "-c", "mkdir /www; hostname >/www/index.html; exec httpd -f -p 80 -h /www")  # answers with its own name
+QUICK = ("--stop-signal", "KILL", "--restart-delay", "0s")
+
+Task = dict[str, Any]
+
+
+class Services:
+    """What is asked of one daemon's services. Names are services' names."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self.api = daemon.client().api
+
+    def create(self, name: str, *options: str, command: tuple[str, ...] = SLEEP) -> str:
+        """`docker service create`, without waiting; its id."""
+        words = ("service", "create", "--detach", "--quiet", "--no-resolve-image", "--name", name, *QUICK)
+        return self.daemon.docker(*words, *options, IMAGE, *command).strip()
+
+    def update(self, name: str, *options: str) -> None:
+        self.daemon.docker("service", "update", "--detach", "--quiet", "--no-resolve-image", *options, name)
+
+    def remove(self, name: str) -> None:
+        """Remove the service and wait until its containers are gone."""
+        self.daemon.docker("service", "rm", name, check=False)
+        until(lambda: not self.containers(name, all=True), f"the containers of {name} are gone")
+
+    @contextmanager
+    def service(self, name: str, *options: str, command: tuple[str, ...] = SLEEP) -> Iterator[str]:
+        """A service for the length of a block; its id."""
+        id = self.create(name, *options, command=command)
+        try:
+            yield id
+        finally:
+            self.remove(name)
+
+    def remove_all(self) -> None:
+        for service in self.api.services():
+            self.remove(service["Spec"]["Name"])
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.inspect_service(name)
+        return found
+
+    def tasks(self, name: str) -> list[Task]:
+        """Newest first."""
+        found: list[Task] = self.api.tasks(filters={"service": name})
+        return sorted(found, key=lambda task: str(task["CreatedAt"]), reverse=True)
+
+    def running(self, name: str) -> list[Task]:
+        return [
+            task
+            for task in self.tasks(name)
+            if task["Status"]["State"] == "running" and task["DesiredState"] == "running"
+        ]
+
+    def containers(self, name: str, *, all: bool = False) -> list[dict[str, Any]]:
+        label = f"com.docker.swarm.service.name={name}"
+        found: list[dict[str, Any]] = self.api.containers(all=all, filters={"label": [label]})
+        return found
+
+    def until_running(
+        self, name: str, count: int, which: Callable[[Task], bool] = lambda task: True, *, timeout: float = 60
+    ) -> list[Task]:
+        """Wait until exactly `count` tasks are wanted and run, all of them `which`; those tasks."""
+
+        def settled() -> list[Task] | None:
+            wanted = [task for task in self.tasks(name) if task["DesiredState"] == "running"]
+            running = [task for task in wanted if task["Status"]["State"] == "running" and which(task)]
+            return running if len(running) == len(wanted) == count else None
+
+        try:
+            return until(settled, f"{count} tasks of {name} run", timeout=timeout) or []
+        except AssertionError as error:
+            shown = self.daemon.docker("service", "ps", "--no-trunc", name, check=False)
+            raise AssertionError(f"{error}\n{shown}\n{self.daemon.tail()}") from None
+
+    def until_update(self, name: str, state: str, *, timeout: float = 60) -> dict[str, Any]:
+        """Wait for the state of the service's update; its UpdateStatus."""
+
+        def reached() -> dict[str, Any] | None:
+            status: dict[str, Any] = self.inspect(name).get("UpdateStatus") or {}
+            return status if status.get("State") == state else None
+
+        return until(reached, f"the update of {name} is {state}", timeout=timeout) or {}
+
+    def environment(self, task: Task) -> list[str]:
+        env: list[str] = task["Spec"]["ContainerSpec"].get("Env", [])
+        return env
+
+    def exec(self, task: Task, *command: str) -> str:
+        """Run a command in the task's container; its output."""
+        return self.daemon.docker("exec", task["Status"]["ContainerStatus"]["ContainerID"], *command)
+
+    def fetch(self, port: int, host: str = "127.0.0.1") -> str:
+        """GET / from the daemon's own namespace; "" where nothing answers."""
+        command = self.daemon.inside("curl", "-sS", "--max-time", "3", f"http://{host}:{port}/")
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -1,0 +1,134 @@
+"""Services on the network: published ports balanced over tasks, names, host-mode ports, networks between services."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+
+from tests.harness.services import WEB, Services
+from tests.harness.wait import until
+
+
+def answers(services: Services, port: int, count: int, host: str = "127.0.0.1") -> Counter[str]:
+    return Counter(services.fetch(port, host).strip() for _ in range(count))
+
+
+def test_a_published_port_is_balanced_over_all_tasks(services: Services) -> None:
+    with services.service(
+        "web", "--replicas", "3", "--publish", "8081:80", "--hostname", "{{.Task.Name}}", command=WEB
+    ):
+        tasks = services.until_running("web", 3)
+        names = {f"web.{task['Slot']}.{task['ID']}" for task in tasks}
+        until(lambda: set(answers(services, 8081, 6)) == names, "all three tasks answer, and nobody else")
+        by_address = answers(services, 8081, 30, services.daemon.address)
+        assert set(by_address) == names
+        assert min(by_address.values()) >= 3
+        assert services.inspect("web")["Endpoint"]["Ports"][0]["PublishedPort"] == 8081
+
+
+def test_a_published_port_answers_from_outside(services: Services) -> None:
+    daemon = services.daemon
+    with services.service("web", "--publish", "8082:80", command=WEB):
+        services.until_running("web", 1)
+        url = f"http://{daemon.address}:8082/"
+        command = ["nsenter", f"--net=/run/netns/{daemon.outside}", "--", "curl", "-sS", "--max-time", "3", url]
+        until(
+            lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0,
+            "the outside gets an answer",
+        )
+
+
+def test_a_port_chosen_by_the_cluster_is_shown_and_answers(services: Services) -> None:
+    with services.service("web", "--publish", "80", command=WEB):
+        services.until_running("web", 1)
+        port = services.inspect("web")["Endpoint"]["Ports"][0]["PublishedPort"]
+        assert 30000 <= port <= 32767
+        until(lambda: services.fetch(port), "the chosen port answers")
+
+
+def test_a_port_that_is_taken_by_a_service_is_refused(services: Services) -> None:
+    with services.service("one", "--publish", "8083:80", command=WEB):
+        words = (
+            "service",
+            "create",
+            "--detach",
+            "--no-resolve-image",
+            "--name",
+            "two",
+            "--publish",
+            "8083:80",
+            "busybox",
+        )
+        refused = services.daemon.docker_result(*words)
+        assert refused.returncode != 0
+        assert "port '8083' is already in use by service 'one'" in refused.stderr
+
+
+def test_during_an_update_some_task_always_answers(services: Services) -> None:
+    options = ("--replicas", "2", "--publish", "8084:80", "--update-order", "start-first", "--update-monitor", "100ms")
+    health = ("--health-cmd", "wget -qO- http://127.0.0.1/", "--health-interval", "100ms")
+    with services.service("web", *options, *health, command=WEB):
+        services.until_running("web", 2)
+        until(lambda: services.fetch(8084), "the service answers")
+        services.update("web", "--env-add", "V=2")
+        failures = 0
+        while (services.inspect("web").get("UpdateStatus") or {}).get("State") != "completed":
+            failures += not services.fetch(8084)
+        assert failures == 0
+
+
+def test_host_mode_ports_are_the_tasks_own(services: Services) -> None:
+    with services.service("web", "--publish", "mode=host,target=80,published=8085", command=WEB):
+        [task] = services.until_running("web", 1)
+        until(lambda: services.fetch(8085), "the host's port answers")
+        [port] = task["Status"]["PortStatus"]["Ports"]
+        assert (port["TargetPort"], port["PublishedPort"], port["PublishMode"]) == (80, 8085, "host")
+
+
+def test_services_find_each_other_by_name_on_their_network(services: Services) -> None:
+    services.daemon.docker("network", "create", "--driver", "overlay", "--attachable", "mesh")
+    with (
+        services.service("db", "--network", "mesh", "--replicas", "2", "--hostname", "{{.Task.Name}}", command=WEB),
+        services.service("app", "--network", "name=mesh,alias=front"),
+    ):
+        backends = services.until_running("db", 2)
+        [app] = services.until_running("app", 1)
+        names = {f"db.{task['Slot']}.{task['ID']}" for task in backends}
+
+        def all_answer() -> bool:
+            return {services.exec(app, "wget", "-qO-", "-T", "2", "http://db/").strip() for _ in range(6)} == names
+
+        until(all_answer, "the VIP of db leads to both tasks")
+        vip = services.inspect("db")["Endpoint"]["VirtualIPs"][0]["Addr"].partition("/")[0]
+        assert vip in services.exec(app, "nslookup", "db")
+        addresses = {task["NetworksAttachments"][0]["Addresses"][0].partition("/")[0] for task in backends}
+        found = services.exec(app, "nslookup", "tasks.db")
+        assert all(address in found for address in addresses)
+        alone = services.daemon.docker(
+            "run", "--rm", "--network", "mesh", "busybox", "wget", "-qO-", "-T", "2", "http://db/"
+        )
+        assert alone.strip() in names
+    services.daemon.docker("network", "rm", "mesh")
+
+
+def test_dnsrr_gives_the_addresses_of_the_tasks(services: Services) -> None:
+    services.daemon.docker("network", "create", "--driver", "overlay", "plain")
+    with services.service("db", "--network", "plain", "--replicas", "2", "--endpoint-mode", "dnsrr"):
+        tasks = services.until_running("db", 2)
+        addresses = {task["NetworksAttachments"][0]["Addresses"][0].partition("/")[0] for task in tasks}
+
+        def resolved() -> bool:
+            return all(address in services.exec(tasks[0], "nslookup", "db") for address in addresses)
+
+        until(resolved, "db resolves to both tasks")
+        assert "VirtualIPs" not in services.inspect("db")["Endpoint"]
+    services.daemon.docker("network", "rm", "plain")
+
+
+def test_the_host_network(services: Services) -> None:
+    with services.service("web", "--network", "host", command=("httpd", "-f", "-p", "8086", "-h", "/etc")):
+        services.until_running("web", 1)
+        command = services.daemon.inside("curl", "-sS", "http://127.0.0.1:8086/passwd")
+        until(
+            lambda: "root" in subprocess.run(command, capture_output=True, text=True, check=False).stdout, "it answers"
+        )
