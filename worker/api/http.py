@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -72,9 +72,10 @@ async def stream(
     content_type: str = "application/json",
     *,
     status: int = 200,
+    headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """A chunked answer, flushed chunk by chunk; ends quietly when the client goes away."""
-    response = web.StreamResponse(status=status, headers={"Content-Type": content_type})
+    response = web.StreamResponse(status=status, headers={"Content-Type": content_type, **(headers or {})})
     await response.prepare(request)
     try:
         async for chunk in chunks:

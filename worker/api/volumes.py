@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from common.errors import Conflict, Unsupported
+from common.errors import Unsupported
 from common.filters import Filters
 from common.model.base import EngineSpec
 from worker.api import http
@@ -56,7 +55,7 @@ class _Volumes:
             if filters.match("name", info.name)
             and filters.labels(info.labels or {})
             and filters.exact("driver", info.driver)
-            and (dangling is None or dangling is not bool(self._users(info.name)))
+            and (dangling is None or dangling is not bool(self._volumes.users(info.name)))
         ]
         return http.answer({"Volumes": shown, "Warnings": None})
 
@@ -79,10 +78,7 @@ class _Volumes:
         )
 
     async def remove(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        if users := self._users(name):
-            raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]", ("volume", name))
-        await self._volumes.remove(name, force=http.flag(request, "force"))
+        await self._volumes.remove(request.match_info["name"], force=http.flag(request, "force"))
         return http.empty()
 
     async def prune(self, request: web.Request) -> web.Response:
@@ -92,7 +88,7 @@ class _Volumes:
         removed, space = [], 0
         for usage in await self._volumes.disk_usage():
             info = msgspec.convert(usage, VolumeInfo)
-            if self._users(info.name) or not filters.labels(info.labels or {}):
+            if self._volumes.users(info.name) or not filters.labels(info.labels or {}):
                 continue
             if every or ANONYMOUS in (info.labels or {}):
                 await self._volumes.remove(info.name)
@@ -100,8 +96,3 @@ class _Volumes:
                 space += max((info.usage_data or {}).get("Size", 0), 0)
         self._engine.events.publish("volume", "prune", "", {"reclaimed": str(space)})
         return http.answer({"VolumesDeleted": removed, "SpaceReclaimed": space})
-
-    def _users(self, name: str) -> Sequence[str]:
-        """Containers that name the volume, be they running or not, and whoever else has it mounted."""
-        named = [c.id for c in self._engine.containers.list() if any(point.name == name for point in c.record.mounts)]
-        return [*named, *(user for user in self._volumes.users(name) if user not in named)]

@@ -22,7 +22,7 @@ from worker.images.compression import decompress
 from worker.images.layerwork import apply_stream, first_bytes, make_layer, read_chunks
 from worker.images.packer import Packer, pack
 from worker.images.rootview import enter
-from worker.images.syscalls import die_with_parent, open_in_root
+from worker.images.syscalls import die_with_parent
 from worker.images.tarread import Source
 
 Job = dict[str, Any]
@@ -44,13 +44,9 @@ def _members(job: Job) -> Any:
 
 
 def _copy(job: Job) -> Any:
-    """A folder's content into another, empty one, with the folder's own owner and mode; nothing where it is no folder."""
-    root = _open_folder(job["root"])
-    try:
-        source = open_in_root(root, job["path"], os.O_RDONLY | os.O_DIRECTORY)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    apply_stream(pack(Packer().tree(source, ".")), Path(job["folder"]), Options(whiteouts=False), new=False)
+    """A folder's content into another, empty one, with the folder's own owner and mode."""
+    chunks = pack(Packer().tree(_open_folder(job["path"]), "."))
+    apply_stream(chunks, Path(job["folder"]), Options(whiteouts=False), new=False)
     return None
 
 
@@ -93,7 +89,7 @@ _STREAMS: dict[str, Callable[[Job], tuple[Any, Iterator[bytes]]]] = {"get": _get
 
 
 def _open_folder(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _run(job: Job) -> None:

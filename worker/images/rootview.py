@@ -25,7 +25,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def enter(job: dict[str, Any]) -> int:
-    """A descriptor of job["root"]. job["binds"] (source, target, read_only) and job["read_only"] hold for this process."""
+    """A descriptor of job["root"]. job["binds"] (source, inside, target, read_only) and job["read_only"] hold for this process."""
     root, binds = job["root"], job.get("binds") or []
     if not binds and not job.get("read_only"):
         return os.open(root, _FOLDER)
@@ -42,17 +42,27 @@ def enter(job: dict[str, Any]) -> int:
 
 def _bind(root: int, bind: dict[str, Any]) -> None:
     try:
-        folder = stat.S_ISDIR(os.stat(bind["source"]).st_mode)
+        source = _open_source(bind)
     except FileNotFoundError:
         return  # a bind whose source is gone fails at the container's start, not here
+    folder = stat.S_ISDIR(os.fstat(source).st_mode)
     target = _make_target(root, bind["target"].strip("/"), folder=folder)
-    try:
-        place = f"/proc/self/fd/{target}"
-        mount(bind["source"], place, flags=MS_BIND | MS_REC)
-    finally:
-        os.close(target)
+    mount(f"/proc/self/fd/{source}", f"/proc/self/fd/{target}", flags=MS_BIND | MS_REC)
+    os.close(target)
+    os.close(source)
     if bind.get("read_only"):
         _make_read_only(root, bind["target"])
+
+
+def _open_source(bind: dict[str, Any]) -> int:
+    """A volume's part is resolved inside of the volume: what a container wrote there leads nowhere else."""
+    source = os.open(bind["source"], os.O_PATH | os.O_CLOEXEC)
+    if not bind.get("inside"):
+        return source
+    try:
+        return open_in_root(source, bind["inside"], os.O_PATH)
+    finally:
+        os.close(source)
 
 
 def _make_read_only(root: int, target: str) -> None:

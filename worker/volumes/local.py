@@ -163,13 +163,11 @@ class LocalVolumes:
             await asyncio.to_thread(unmount, str(point), MNT_DETACH | UMOUNT_NOFOLLOW)
         await remove_tree(folder)
 
-    async def fill(self, name: str, source: Path, *, root: Path = Path("/")) -> None:
-        """`source` lies below `root`, whose links are resolved inside it: an image's links never lead to the host's files."""
+    async def fill(self, name: str, source: Path) -> None:
+        """`source` has no link in it: the caller resolved it inside the image's root."""
         target = self._data(name)
-        if await asyncio.to_thread(os.listdir, target):
-            return
-        inside = "/" + str(source.relative_to(root))
-        await run_job("copy", root=str(root), path=inside, folder=str(target))
+        if not await asyncio.to_thread(os.listdir, target):
+            await run_job("copy", path=str(source), folder=str(target))
 
     async def recover(self, users: Mapping[str, Sequence[str]]) -> None:
         async with self._lock:
