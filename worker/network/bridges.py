@@ -5,6 +5,7 @@ An overlay network is a bridge here, too; what connects it with other nodes' bri
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 
 from worker.network import plumbing
@@ -22,7 +23,7 @@ class Bridges:
         async with network.lock:
             if not network.index:
                 gateways = network.gateways
-                mac = mac_of(gateways[0].ip)
+                mac = mac_of(gateways[0].ip) if gateways else _mac_of_id(network.id)
                 make = partial(plumbing.make_bridge, network.options, gateways, mac, fresh=fresh)
                 network.index = await self._threads.run(make)
             return network.index
@@ -32,3 +33,7 @@ class Bridges:
         async with network.lock:
             network.index = 0
             await self._threads.run(partial(plumbing.remove_link, network.options.interface))
+
+
+def _mac_of_id(network_id: str) -> str:
+    return "02:42:" + hashlib.sha256(network_id.encode()).digest()[:4].hex(":")

@@ -17,8 +17,7 @@ class Catalog:
         return iter(list(self._by_id.values()))
 
     def add(self, network: LiveNetwork) -> None:
-        """Raises Conflict where the name is taken."""
-        self.check_free(network.name)
+        """Names of local networks are told apart by `check_free`; a cluster's network may share one's name."""
         self._by_id[network.id] = network
 
     def drop(self, network: LiveNetwork) -> None:
@@ -40,6 +39,7 @@ class Catalog:
         return matches[0]
 
     def check_free(self, name: str) -> None:
+        """Raises Conflict where a network has the name."""
         if self._named(name):
             raise Conflict(f"network with name {name} already exists", ("network", name))
 
@@ -51,4 +51,6 @@ class Catalog:
         return (network for network in self if container_id in network.endpoints)
 
     def _named(self, name: str) -> LiveNetwork | None:
-        return next((network for network in self._by_id.values() if network.name == name), None)
+        """The local network of that name, else the cluster's."""
+        found = (network for network in self._by_id.values() if network.name == name)
+        return min(found, key=lambda network: network.cluster, default=None)

@@ -20,10 +20,11 @@ from worker.network.dns_forward import Forwarder
 from worker.network.dns_names import NameTable, Zone
 from worker.network.dns_sockets import DnsSockets
 from worker.network.dns_wire import Malformed, Query
+from worker.network.vips import Vips
 
 TTL = 2  # seconds: containers and tasks come and go
 _BURST = 64  # datagrams of one sandbox before the loop looks at others
-_FORWARDS = 128  # questions of one sandbox under way to upstreams; more are answered with SERVFAIL
+_QUESTIONS = 128  # of one sandbox under way to upstreams; more are answered with SERVFAIL
 _CONNECTIONS = 32  # TCP connections of one sandbox
 _ANSWERS = 1000  # addresses in one answer: what fits a TCP message
 _IDLE = 10.0  # seconds a TCP connection may be silent
@@ -32,6 +33,7 @@ _IDLE = 10.0  # seconds a TCP connection may be silent
 class _Client(msgspec.Struct):
     """One sandbox. `tasks` are its forwards and connections."""
 
+    id: str
     sockets: DnsSockets
     zones: Sequence[Zone]
     forwarder: Forwarder
@@ -41,13 +43,14 @@ class _Client(msgspec.Struct):
 class DnsServer:
     """`group` owns the tasks; `stop` before leaving it."""
 
-    def __init__(self, names: NameTable, group: asyncio.TaskGroup) -> None:
+    def __init__(self, names: NameTable, vips: Vips, group: asyncio.TaskGroup) -> None:
         self._names = names
+        self._vips = vips
         self._group = group
         self._clients: dict[str, _Client] = {}
 
     def serve(self, container_id: str, sockets: DnsSockets, zones: Sequence[Zone], forwarder: Forwarder) -> None:
-        client = _Client(sockets, zones, forwarder)
+        client = _Client(container_id, sockets, zones, forwarder)
         self._clients[container_id] = client
         loop = asyncio.get_running_loop()
         loop.add_reader(sockets.udp, self._receive, client)
@@ -84,8 +87,8 @@ class DnsServer:
             except OSError:
                 return
             response = self._answer(client, data, udp=True)
-            if response is None and len(client.tasks) < _FORWARDS:
-                self._spawn(client, self._forward_datagram(client, data, address))
+            if response is None and len(client.tasks) < _QUESTIONS:
+                self._spawn(client, self._answer_later(client, data, address))
             else:
                 _send(client.sockets.udp, _failure(data) if response is None else response, address)
 
@@ -101,32 +104,36 @@ class DnsServer:
             connection.close()
 
     def _answer(self, client: _Client, data: bytes, *, udp: bool) -> bytes | None:
-        """The answer (empty: say nothing), or None where the question is for others."""
+        """The answer (empty: say nothing), or None where it takes more than looking up (`_find_out`)."""
         try:
             query = dns_wire.parse_query(data)
         except Malformed as error:
             return error.answer
-        records = self._records(client, query)
-        return None if records is None else dns_wire.answer(query, records, ttl=TTL, udp=udp)
-
-    def _records(self, client: _Client, query: Query) -> list[tuple[int, bytes]] | None:
         if query.kind == dns_wire.PTR and (address := dns_wire.reverse_address(query.name)):
             owner = self._names.reverse(address, client.zones)
-            return [dns_wire.name_record(owner)] if owner else None
+            return _reply(query, [dns_wire.name_record(owner)], udp=udp) if owner else None
         addresses = self._names.resolve(query.name, client.zones)
-        if addresses is None:
+        if addresses is None or self._vips.pending(client.id, map(str, addresses)):
             return None
-        records = [dns_wire.address_record(a) for a in random.sample(addresses, min(len(addresses), _ANSWERS))]
-        return [record for record in records if query.kind in (record[0], dns_wire.ANY)]
+        chosen = random.sample(addresses, min(len(addresses), _ANSWERS))
+        records = [dns_wire.address_record(address) for address in chosen]
+        return _reply(query, [r for r in records if query.kind in (r[0], dns_wire.ANY)], udp=udp)
+
+    async def _find_out(self, client: _Client, data: bytes, *, udp: bool) -> bytes:
+        """Make a service's address reachable before it is handed out; ask others what is not ours."""
+        await self._vips.make_ready(client.id)
+        answer = self._answer(client, data, udp=udp)
+        if answer is None:
+            answer = await client.forwarder.ask(data, udp=udp)
+        return _failure(data) if answer is None else answer
 
     def _spawn(self, client: _Client, work: Coroutine[Any, Any, None]) -> None:
         task = self._group.create_task(work)
         client.tasks.add(task)
         task.add_done_callback(client.tasks.discard)
 
-    async def _forward_datagram(self, client: _Client, data: bytes, address: tuple[str, int]) -> None:
-        response = await client.forwarder.ask(data, udp=True)
-        _send(client.sockets.udp, response or _failure(data), address)
+    async def _answer_later(self, client: _Client, data: bytes, address: tuple[str, int]) -> None:
+        _send(client.sockets.udp, await self._find_out(client, data, udp=True), address)
 
     async def _converse(self, client: _Client, connection: socket.socket) -> None:
         """One TCP connection: questions with their length before them, answered in order."""
@@ -136,7 +143,7 @@ class DnsServer:
                 while data := await _question(reader):
                     response = self._answer(client, data, udp=False)
                     if response is None:
-                        response = await client.forwarder.ask(data, udp=False) or _failure(data)
+                        response = await self._find_out(client, data, udp=False)
                     writer.write(len(response).to_bytes(2, "big") + response)
                     await writer.drain()
             finally:
@@ -153,6 +160,10 @@ async def _question(reader: asyncio.StreamReader) -> bytes:
             return await reader.readexactly(size)
     except (asyncio.IncompleteReadError, TimeoutError):
         return b""
+
+
+def _reply(query: Query, records: Sequence[tuple[int, bytes]], *, udp: bool) -> bytes:
+    return dns_wire.answer(query, records, ttl=TTL, udp=udp)
 
 
 def _failure(data: bytes) -> bytes:

@@ -49,8 +49,8 @@ table inet {name} {{
   set internal {{ type ifname; }}
   set masquerade4 {{ type ipv4_addr; flags interval; }}
   set masquerade6 {{ type ipv6_addr; flags interval; }}
-  set own4 {{ type ipv4_addr . ifname; flags interval; }}
-  set own6 {{ type ipv6_addr . ifname; flags interval; }}
+  set own4 {{ type ipv4_addr; flags interval; }}
+  set own6 {{ type ipv6_addr; flags interval; }}
   map any4 {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
   map any6 {{ type inet_proto . inet_service : ipv6_addr . inet_service; }}
   map at4 {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
@@ -77,8 +77,8 @@ table inet {name} {{
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
     oifname @bridges ip saddr 127.0.0.0/8 masquerade
-    ct status dnat ip saddr . oifname @own4 masquerade comment "hairpin: the answer must come back through the host"
-    ct status dnat ip6 saddr . oifname @own6 masquerade
+    oifname @bridges ct status dnat ip saddr @own4 masquerade comment "the answer must come back through the host"
+    oifname @bridges ct status dnat ip6 saddr @own6 masquerade
     oifname != @bridges ip saddr @masquerade4 masquerade
     oifname != @bridges ip6 saddr @masquerade6 masquerade
   }}
@@ -102,7 +102,7 @@ def network_elements(name: str, rules: BridgeRules, verb: str = "add") -> str:
         lines.append(_element(verb, name, "internal", [interface]))
     for version in (4, 6):
         subnets = [str(s) for s in rules.subnets if s.version == version]
-        lines.append(_element(verb, name, f"own{version}", [f"{s} . {interface}" for s in subnets]))
+        lines.append(_element(verb, name, f"own{version}", subnets))
         if rules.masquerade and not rules.internal:
             lines.append(_element(verb, name, f"masquerade{version}", subnets))
     return "".join(lines)

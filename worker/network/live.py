@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import msgspec
 
-from common.errors import Forbidden, InvalidArgument, Unsupported
+from common.errors import Forbidden, InvalidArgument, Unavailable, Unsupported
 from common.ids import hex_id
 from common.model import Network, NetworkInspect
 from common.model.container import EndpointIPAMConfig, EndpointSettings
@@ -194,6 +194,10 @@ class LiveNetwork:
             for version, text in ((4, config.ipv4_address), (6, config.ipv6_address)):
                 if text:
                     given[version] = self.pools.take_this(self._fixed(version, text))
+            if self.cluster and not given:
+                raise Unavailable(
+                    f"the manager gave no address on the cluster's network {self.name}", ("network", self.id)
+                )
             for version in sorted(self.pools.versions() - set(given)):
                 given[version] = self.pools.take(version, self.name)
         except BaseException:

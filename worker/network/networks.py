@@ -18,15 +18,18 @@ from common.ids import hex_id
 from common.model import IPAM, Network, NetworkInspect, NetworkSpec
 from common.model.container import EndpointSettings
 from common.settings import Settings
+from common.wire import ServiceEndpoint
 from worker.engine.events import EventBus
 from worker.network import options
 from worker.network.base import Attachment, Sandbox, SandboxSpec
 from worker.network.bridges import Bridges
 from worker.network.catalog import Catalog
+from worker.network.cluster import Cluster
 from worker.network.dns_names import NameTable
 from worker.network.dns_server import DnsServer
 from worker.network.etc import EtcFiles
 from worker.network.firewall import Firewall
+from worker.network.ingress import Ingress
 from worker.network.ipam import complete
 from worker.network.live import LiveNetwork
 from worker.network.namespaces import NamespaceThreads
@@ -36,6 +39,7 @@ from worker.network.records import Records
 from worker.network.resolving import Resolving
 from worker.network.rtnl import routed_subnets
 from worker.network.sandboxes import Sandboxes
+from worker.network.vips import Vips
 
 
 class LocalNetworks:
@@ -52,16 +56,23 @@ class LocalNetworks:
         self._publisher = Publisher(self._firewall)
         self._names = NameTable()
         etc = EtcFiles(settings, self._records)
-        self._resolving = Resolving(self._records, self._catalog, etc, self._names, self._threads)
+        self._vips = Vips(self._threads)
+        self._resolving = Resolving(self._records, self._catalog, etc, self._names, self._vips, self._threads)
         self._sandboxes = Sandboxes(
             self._records, self._catalog, self._bridges, self._publisher, self._threads, etc, self._resolving
+        )
+        self._ingress = Ingress(f"{settings.nft_table}_svc", self._threads)
+        self._cluster = Cluster(
+            self._records, self._catalog, self._bridges, self._firewall, self._names, self._vips, self._ingress
         )
         self._stack = AsyncExitStack()
 
     async def start_up(self) -> None:
         """Read what is on disk, make the predefined networks known, bring the firewall to exactly that state."""
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        server = DnsServer(self._names, group)
+        server = DnsServer(self._names, self._vips, group)
+        background = group.create_task(self._vips.run(), name="service addresses")
+        self._stack.callback(background.cancel)
         self._stack.callback(server.stop_all)
         self._resolving.start(server)
         self._records.make_folders()
@@ -78,6 +89,7 @@ class LocalNetworks:
         """Let go of sockets and threads. Namespaces, interfaces, rules and files stay for the containers."""
         await self._stack.aclose()
         self._publisher.close()
+        self._ingress.close()
         self._firewall.close()
         self._threads.close()
 
@@ -153,6 +165,15 @@ class LocalNetworks:
         for network in self._catalog:
             if network.mode == "bridge" and (network.endpoints or not network.cluster):
                 await self._bridges.realise(network)
+
+    async def ensure(self, network: Network) -> None:
+        self._cluster.ensure(network)
+
+    async def forget(self, network_id: str) -> None:
+        await self._cluster.forget(network_id)
+
+    async def program(self, endpoints: Sequence[ServiceEndpoint]) -> None:
+        await self._cluster.program(endpoints)
 
     def stats(self, container_id: str) -> dict[str, dict[str, int]]:
         return self._sandboxes.stats(container_id)

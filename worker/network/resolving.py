@@ -1,4 +1,4 @@
-"""Names for sandboxes: what each one's embedded resolver knows, and which servers it asks for the rest."""
+"""Names for sandboxes: what each one's embedded resolver knows, which servers it asks for the rest, which VIPs it reaches."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from worker.network.dns_sockets import DnsSockets
 from worker.network.etc import EtcFiles
 from worker.network.namespaces import NamespaceThreads
 from worker.network.records import Records, SandboxRecord
+from worker.network.vips import Vips
 
 
 class Resolving:
     def __init__(
-        self, records: Records, catalog: Catalog, etc: EtcFiles, names: NameTable, threads: NamespaceThreads
+        self, records: Records, catalog: Catalog, etc: EtcFiles, names: NameTable, vips: Vips, threads: NamespaceThreads
     ) -> None:
         self._records = records
         self._catalog = catalog
         self._etc = etc
         self._names = names
+        self._vips = vips
         self._threads = threads
         self._server: DnsServer | None = None
 
@@ -42,6 +44,7 @@ class Resolving:
                 sockets = await self._threads.run(partial(namespaces.run_in, path, DnsSockets.open_here))
             assert self._server
             self._server.serve(record.id, sockets, self._zones(record), self._forwarder(record))
+            self._vips.open(record.id, path, _networks(record))
 
     async def change(self, before: SandboxRecord, after: SandboxRecord) -> None:
         """The sandbox's networks or names changed."""
@@ -50,13 +53,16 @@ class Resolving:
         self.register(after)
         if self._server.is_serving(after.id) != self.wanted(after):
             self._server.stop(after.id)
+            self._vips.close(after.id)
             await self.open(after)
         else:
             self._server.change(after.id, self._zones(after), self._forwarder(after))
+            self._vips.change(after.id, _networks(after))
 
     def close(self, record: SandboxRecord) -> None:
         """Idempotent."""
         self.forget(record)
+        self._vips.close(record.id)
         if self._server:
             self._server.stop(record.id)
 
@@ -81,3 +87,7 @@ class Resolving:
             for server in (self._etc.resolver(spec).servers if outside else ())
         ]
         return Forwarder(self._records.namespace(record.id), upstreams, self._threads)
+
+
+def _networks(record: SandboxRecord) -> list[str]:
+    return [endpoint.network_id for endpoint in record.endpoints]

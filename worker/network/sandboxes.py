@@ -16,7 +16,7 @@ import msgspec
 
 from common.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from common.model.container import EndpointSettings
-from worker.network import namespaces, plumbing, rtnl
+from worker.network import conntrack, namespaces, plumbing, rtnl
 from worker.network.base import Attachment, Sandbox, SandboxSpec
 from worker.network.bridges import Bridges
 from worker.network.catalog import Catalog
@@ -100,6 +100,7 @@ class Sandboxes:
         interfaces = [endpoint.host_interface for endpoint in record.endpoints]
         path = self._records.namespace(container_id)
         await self._threads.run(partial(plumbing.close_sandbox, path, interfaces))
+        await self._forget_flows(record)
         rmtree(self._records.files(container_id), ignore_errors=True)
         self._records.remove_sandbox(container_id)
         self._open.pop(container_id, None)
@@ -228,6 +229,11 @@ class Sandboxes:
         self._publisher.move(after.ports, self._targets(before), self._targets(after))
         self._etc.write(after.spec, after.endpoints, self._networks(after), after.mode)
         await self._resolving.change(before, after)
+
+    async def _forget_flows(self, record: SandboxRecord) -> None:
+        """Clients of a published UDP port must not go on to an address that is another container's by then."""
+        if any(port.protocol == "udp" for port in record.ports):
+            await self._threads.run(partial(conntrack.forget_udp, self._targets(record).values()))
 
     def _release(self, record: SandboxRecord) -> None:
         self._publisher.give(record.ports)
