@@ -81,6 +81,7 @@ class Task(Object, frozen=True, kw_only=True):
     """`spec_version` names the version of the service's spec that this task runs; `spec` is filled in where a task leaves
     the store (API, assignments; manager/specs.py), and kept only by tasks whose service is gone.
 
+    `service_annotations`: the service's labels, filled in for the worker, whose templates may name them.
     `restarts`: when predecessors in this slot were restarted, as far as the restart policy counts attempts.
     `settled_at`: when a rolling update saw this task running and healthy."""
 

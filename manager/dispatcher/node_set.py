@@ -112,7 +112,9 @@ class NodeSet:
         task = view.get(Task, id)
         if task is None or task.node_id != self.node_id or task.status.state.order < TaskState.ASSIGNED.order:
             return None
-        resolved = replace(resolve(view, task), restarts=[], settled_at=None)
+        service = view.get(Service, task.service_id)
+        labels = service.spec.labels if service else {}
+        resolved = replace(resolve(view, task), restarts=[], settled_at=None, service_annotations=labels)
         told = self._told["tasks"].get(id)
         if resolved.spec is None and told is not None:
             # Its service is gone; what the task runs stays what it was.

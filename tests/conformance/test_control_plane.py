@@ -180,6 +180,15 @@ async def test_secrets_come_with_the_tasks_that_need_them(plane: Plane) -> None:
         assert [secret.spec.data for secret in plane.host.secrets.values()] == [b"x"]
 
 
+async def test_the_services_labels_come_with_its_tasks(plane: Plane) -> None:
+    labelled = service(1)
+    labelled = replace(labelled, spec=replace(labelled.spec, labels={"tier": "front"}))
+    async with plane.manager(), plane.worker():
+        await plane.store.commit([Put(labelled)])
+        await eventually(lambda: len(plane.tasks()) == 1)
+        assert [task.service_annotations for task in plane.host.tasks.values()] == [{"tier": "front"}]
+
+
 async def test_a_worker_that_restarts_keeps_its_tasks(plane: Plane) -> None:
     async with plane.manager():
         async with plane.worker():

@@ -86,6 +86,7 @@ class FakeHost:
         self.broken: dict[str, ShoalError] = {}
         self.always_broken: ShoalError | None = None
         self.secrets: dict[str, Secret] = {}
+        self.tasks: dict[str, Task] = {}
         self.calls: list[tuple[str, str]] = []
         self.logs: dict[str, list[LogLine]] = {}
         self.busy = 0
@@ -97,6 +98,7 @@ class FakeHost:
         if self.always_broken is not None:
             raise self.always_broken
         self.secrets.update(assignments.secrets)
+        self.tasks[task.id] = task
         self.containers.setdefault(task.id, seen(task.id))
         return self.containers[task.id]
 
