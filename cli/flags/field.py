@@ -61,7 +61,9 @@ def put(into: Body, path: str, value: Any) -> None:
     """Set the value at a dotted path, making the objects on the way; a map is merged into one that is there."""
     *parents, last = path.split(".")
     for name in parents:
-        into = into.setdefault(name, {})
+        if into.get(name) is None:
+            into[name] = {}
+        into = into[name]
     if isinstance(value, dict) and isinstance(into.get(last), dict):
         into[last].update(value)
     else:

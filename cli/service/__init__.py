@@ -1,0 +1,1 @@
+"""Services: flags → ServiceSpec for `create` and `update`, references to other objects, progress of convergence."""
