@@ -64,7 +64,8 @@ class _Images:
         return http.answer(rows)
 
     async def inspect(self, request: web.Request) -> web.Response:
-        answer = self._images.views.inspect(self._images.find(request.match_info["name"]))
+        stored = self._images.find(request.match_info["name"])
+        answer = self._images.views.inspect(stored, old=http.version(request) < (1, 50))
         if http.version(request) >= (1, 44):
             del answer["VirtualSize"]
         return http.answer(answer)

@@ -85,10 +85,6 @@ def parse_config(data: bytes) -> ImageConfig:
 
 def write_config(config: ImageConfig) -> bytes:
     """The blob of a new config; its digest is the image's id."""
-    image = config.config
-    shown = {
-        key: value for key, value in msgspec.to_builtins(_image_part(image)).items() if value not in (None, {}, [], "")
-    }
     fields = {
         "architecture": config.architecture,
         "variant": config.variant,
@@ -96,7 +92,7 @@ def write_config(config: ImageConfig) -> bytes:
         "created": config.created,
         "author": config.author,
         "comment": config.comment,
-        "config": {key: value for key, value in shown.items() if key not in _CONTAINER_KEYS},
+        "config": image_fields(config.config),
         "rootfs": config.rootfs,
         "history": config.history,
     }
@@ -108,10 +104,13 @@ def image_config(config: ContainerConfig) -> ContainerConfig:
     return ContainerConfig(**{name: getattr(config, name) for name in _IMAGE_FIELDS})
 
 
-_image_part = image_config
-_CONTAINER_KEYS = frozenset(
-    field.encode_name for field in msgspec.structs.fields(ContainerConfig) if field.name not in _IMAGE_FIELDS
-)
+def image_fields(config: ContainerConfig) -> dict[str, Any]:
+    """The config as it is written into images: an image's own fields, empty ones left out."""
+    shown = msgspec.to_builtins(config)
+    return {key: shown[key] for key in _IMAGE_KEYS if shown[key] not in (None, {}, [], "", False)}
+
+
+_IMAGE_KEYS = [field.encode_name for field in msgspec.structs.fields(ContainerConfig) if field.name in _IMAGE_FIELDS]
 
 
 def now() -> datetime:

@@ -67,12 +67,18 @@ async def _spawn(job: dict[str, Any], stdin: int) -> Process:
 
 async def _feed(process: Process, source: AsyncIterator[bytes]) -> Any:
     """Write the source to the child while waiting for its answer: it may refuse the rest at any time."""
+    failures: list[errors.ShoalError] = []
+    answer: Any = None
     async with asyncio.TaskGroup() as group:
         writing = group.create_task(_write(process, source))
         try:
-            return await _answer(process)
-        finally:
-            writing.cancel()
+            answer = await _answer(process)
+        except errors.ShoalError as error:
+            failures.append(error)
+        writing.cancel()
+    if failures:
+        raise failures[0]
+    return answer
 
 
 async def _write(process: Process, source: AsyncIterator[bytes]) -> None:

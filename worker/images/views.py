@@ -14,7 +14,7 @@ from common.errors import InvalidArgument
 from common.filters import Filters
 from common.reference import Reference
 from worker.images.catalog import Stored
-from worker.images.config import History
+from worker.images.config import History, image_fields
 from worker.images.moments import parse_moment
 from worker.images.parts import Parts
 
@@ -90,8 +90,8 @@ class Views:
             "Containers": containers or -1,
         }
 
-    def inspect(self, stored: Stored) -> dict[str, Any]:
-        """GET /images/{name}/json."""
+    def inspect(self, stored: Stored, *, old: bool = False) -> dict[str, Any]:
+        """GET /images/{name}/json; `old`: with the fields that API 1.44 and 1.50 took away."""
         config = stored.config
         names = self._catalog.tags(stored.id)
         size = self._catalog.size(stored)
@@ -105,7 +105,7 @@ class Views:
             "Created": _time(config.created),
             "DockerVersion": config.docker_version,
             "Author": config.author,
-            "Config": msgspec.to_builtins(config.config),
+            "Config": msgspec.to_builtins(config.config) if old else image_fields(config.config),
             "Architecture": config.architecture,
             **({"Variant": config.variant} if config.variant else {}),
             "Os": config.os or "linux",
