@@ -187,6 +187,14 @@ async def test_containers_of_unknown_tasks_go_only_when_a_manager_has_spoken(wor
         await eventually(lambda: "ghost" not in world.host.containers)
 
 
+async def test_a_disk_that_cannot_be_written_stops_no_task(world: World) -> None:
+    world.settings.root.write_text("a file where a folder is needed")
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        await peer.send(Complete(sequence=1, assignments=wanted(task())))
+        await peer.until_state("t1", TaskState.RUNNING)
+
+
 async def test_a_gap_makes_a_new_session(world: World) -> None:
     async with world.manager(), world.worker():
         peer = await world.peer()

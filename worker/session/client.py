@@ -67,11 +67,18 @@ class Session:
             current, confirmed = self._set.current, self._set.confirmed
             report_all, self._report_all = self._report_all, False
             if confirmed:
-                await asyncio.to_thread(self._set.save)
+                await self._keep()
             services.update(current)
             agent.assign(current, confirmed=confirmed)
             if report_all:
                 agent.report_all()
+
+    async def _keep(self) -> None:
+        """A full disk stops no service: the tasks are worked on, and kept with the next change."""
+        try:
+            await asyncio.to_thread(self._set.save)
+        except OSError as error:
+            log.error("assignments could not be kept on disk", error=str(error))
 
     async def _keep_connected(self, agent: Agent) -> None:
         pause, longest = BACKOFF
