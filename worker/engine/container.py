@@ -19,7 +19,9 @@ class Container:
     """Changes go through `set_state` and `set_record`, which keep the disk in step.
 
     `lock` is held while the container changes hands: start, the end of a run, removal. `ended` fires when a run is over and
-    cleaned up, `removed` when the container is gone. `active` lasts from a start until that run is cleaned up.
+    cleaned up, `removed` when the container is gone. `active` lasts from a start until that run is cleaned up. `no_restart` ends
+    a restart policy's work until the next start by a user; `restart_delay` is its latest pause in seconds. `cached_summary` holds
+    what a list shows of the record.
     """
 
     def __init__(self, record: Record, state: State, disk: Disk) -> None:
@@ -35,7 +37,8 @@ class Container:
         self.no_restart = asyncio.Event()
         self.active = False
         self.removing = False
-        self.health_changed: Signal[Health] = Signal()
+        self.restart_delay = 0.0
+        self.cached_summary: dict[str, Any] | None = None
 
     @property
     def id(self) -> str:
@@ -82,10 +85,21 @@ class Container:
         return {**self.labels, "image": self.record.image, "name": self.name}
 
     def set_state(self, **changes: Any) -> None:
-        self.state = msgspec.structs.replace(self.state, **changes)
+        self.state = self.state_with(**changes)
         self._disk.save_state(self.id, self.state)
+
+    def state_with(self, **changes: Any) -> State:
+        return msgspec.structs.replace(self.state, **changes)
+
+    def note_health(self, health: Health) -> None:
+        """Only a change of the status is worth a write."""
+        changed = self.state.health is None or self.state.health.status != health.status
+        self.state = self.state_with(health=health)
+        if changed:
+            self._disk.save_state(self.id, self.state)
 
     def set_record(self, **changes: Any) -> None:
         record = msgspec.structs.replace(self.record, **changes)
         self._disk.save(record)
         self.record = record
+        self.cached_summary = None

@@ -56,8 +56,11 @@ class Index:
         raise Conflict("no free container name found: give one by --name")
 
     @contextmanager
-    def reserve(self, name: str, id: str) -> Iterator[None]:
+    def reserve(self, name: str, id: str) -> Iterator[str]:
         """Keep the name for `id` while the container is being made or renamed; it is free again where that fails."""
+        name = name.removeprefix("/")
+        if len(name) < 2:
+            raise InvalidArgument(f"invalid container name ({name}): at least two characters are needed")
         ids.check_name("container", name)
         if (owner := self._owners.get(name)) is not None:
             raise Conflict(
@@ -67,7 +70,7 @@ class Index:
             )
         self._owners[name] = id
         try:
-            yield
+            yield name
         except BaseException:
             self._owners.pop(name, None)
             raise

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import secrets
 
-_ADJECTIVES = (
+
+def _list(text: str) -> list[str]:
+    return text.split()
+
+
+_ADJECTIVES = _list(
     "amber azure brave breezy bright brisk calm clear coral crisp curious deep distant drifting eager fair fearless fluid "
     "foamy free gentle gleaming golden graceful grand happy hidden humble icy jolly keen kind lively loyal lucid lunar "
     "mellow merry mighty misty nimble noble opal patient pearly placid playful proud quick quiet radiant rapid ready "
     "restless rippling rolling royal salty serene shining shy silent silver silvery sleek smooth snappy soft sparkling "
     "steady still sunny swift tidal tranquil vivid wandering warm wavy wild windy wise witty young zesty"
-).split()
-_CREATURES = (
+)
+_CREATURES = _list(
     "abalone albacore anchovy anemone anglerfish barnacle barracuda basslet beluga blenny bluefin bonito bream brill capelin "
     "carp char clam cockle cod conch coral crab cuttlefish dolphin dory dragonet dugong eel flounder gar goby grayling "
     "grouper grunion gurnard haddock hake halibut herring kelp krill lamprey limpet ling lobster lumpfish mackerel manatee "
@@ -19,7 +24,7 @@ _CREATURES = (
     "pollock pompano porpoise prawn puffin ray remora salmon sardine scallop seahorse seal shark shrimp skate smelt snapper "
     "sole sponge sprat squid starfish stingray sturgeon sunfish swordfish tarpon tilapia triton trout tuna turbot turtle "
     "urchin wahoo walrus whale whelk wrasse zander"
-).split()
+)
 
 
 def random_name(attempt: int = 0) -> str:

@@ -38,7 +38,6 @@ class MountPoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     driver_options: dict[str, str] = {}
     create_source: bool = False
     from_mounts: bool = False
-    internal: bool = False  # given by another part of the worker; not shown to users
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
