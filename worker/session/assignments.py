@@ -39,7 +39,7 @@ class AssignmentSet:
         """Read the set of the last run; one that is missing or unreadable counts as empty."""
         try:
             self.current = msgspec.msgpack.decode(self._path.read_bytes(), type=Assignments)
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError):
             self.current = Assignments()
 
     def save(self) -> None:
