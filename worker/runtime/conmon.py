@@ -69,7 +69,7 @@ class ConmonRuntime:
         except BaseException:
             await asyncio.shield(self.delete(launch.id, force=True))
             raise
-        self._rotator.add(launch, layout)
+        self._rotator.add(launch)
         return pid
 
     async def start(self, id: str) -> None:
@@ -168,7 +168,7 @@ class ConmonRuntime:
         shutil.rmtree(layout.execs, ignore_errors=True)
         if monitor is None or pid is None:
             return await self._exit(layout)
-        self._rotator.add(layout.load_launch(), layout)
+        self._rotator.add(layout.load_launch())
         return pid
 
     def log(self, id: str, path: Path) -> ContainerLog:

@@ -1,13 +1,11 @@
-"""Reading a container's log: its file in CRI format and the rotated ones (log, log.1, log.2, …, the oldest last).
+"""Reading a container's log: its file in CRI format and the rotated ones.
 
-Whoever rotates (rotation.py, or conmon by its own limit) renames files: a reader goes by open descriptors and therefore
-loses nothing and repeats nothing.
+Rotation (rotation.py) renames files: a reader goes by open descriptors and therefore loses nothing and repeats nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +17,8 @@ from worker.runtime.base import LogLine
 from worker.runtime.cri import Parser, tail_start
 from worker.runtime.inotify import Inotify
 from worker.runtime.layout import Layout
+from worker.runtime.rotation import inode as inode_of
+from worker.runtime.rotation import newest_first
 
 _CHUNK = 256 * 1024  # bytes read at once
 
@@ -152,12 +152,12 @@ class _Generations:
 
     def _look(self) -> None:
         """Open files that are new; close those that were rotated away and are read."""
-        if self._open and self._open[-1][0] == _inode(self._path):
+        if self._open and self._open[-1][0] == inode_of(self._path):
             return
         known = {inode for inode, _ in self._open}
         listed = set()
         new = []
-        for path in self._newest_first():
+        for path in newest_first(self._path):
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
@@ -175,21 +175,6 @@ class _Generations:
         while self._current > 0 and self._open[0][0] not in listed:
             os.close(self._open.pop(0)[1])
             self._current -= 1
-
-    def _newest_first(self) -> Iterator[Path]:
-        yield self._path
-        for number in itertools.count(1):
-            path = self._path.with_name(f"{self._path.name}.{number}")
-            if not path.exists():
-                return
-            yield path
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None
 
 
 def _between(lines: list[LogLine], since: int | None, until: int | None) -> list[LogLine]:

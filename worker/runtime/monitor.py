@@ -20,7 +20,6 @@ from worker.runtime.faults import CREATE, explain
 from worker.runtime.layout import Layout
 from worker.runtime.oci import OciRuntime
 from worker.runtime.process import readable, run
-from worker.runtime.rotation import monitor_limit
 
 SYNC_TIMEOUT = 60.0  # seconds until a runtime that says nothing counts as stuck
 
@@ -55,7 +54,7 @@ class Monitors:
         argv = self.argv(launch.id, layout, launch.log, tty=launch.tty, stdin=launch.stdin)
         argv += ["--persist-dir", str(layout.oom_folder)]
         if launch.log is not None and launch.log_max_size > 0:
-            argv += ["--log-size-max", str(monitor_limit(launch))]
+            argv += ["--log-size-max", str(launch.log_max_size)]
         if launch.stdin and (launch.tty or not launch.stdin_once):
             argv.append("--leave-stdin-open")
         with SyncPipe() as sync:
