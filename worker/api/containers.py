@@ -103,8 +103,9 @@ class _Handlers:
 
     async def wait(self, request: web.Request) -> web.StreamResponse:
         """The head goes out at once: clients start the container only when they know that the wait is registered."""
-        future = self._containers.wait(_ref(request), request.query.get("condition", ""))
-        return await stream(request, _waited(future))
+        condition = request.query.get("condition", "")
+        future = self._containers.wait(_ref(request), condition)
+        return await stream(request, _waited(future, with_error=condition != "removed"))
 
     async def remove(self, request: web.Request) -> web.Response:
         if flag(request, "link"):
@@ -117,11 +118,11 @@ class _Handlers:
         return answer({"ContainersDeleted": gone, "SpaceReclaimed": freed})
 
 
-async def _waited(future: asyncio.Future[State]) -> AsyncIterator[bytes]:
+async def _waited(future: asyncio.Future[State], *, with_error: bool) -> AsyncIterator[bytes]:
     try:
         state = await future
         shape: dict[str, Any] = {"StatusCode": state.exit_code}
-        if state.error:
+        if state.error and with_error:
             shape["Error"] = {"Message": state.error}
         yield msgspec.json.encode(shape) + b"\n"
     finally:

@@ -9,14 +9,15 @@ from typing import Any
 from common.model.container import Resources, ThrottleDevice
 
 _PERIOD = 100_000  # microseconds
+_ALL_PIDS = 4_194_304  # as many processes as a kernel can have
 
 
-def oci_resources(resources: Resources) -> dict[str, Any]:
-    """Only what is set; the device rules are devices.py's."""
+def oci_resources(resources: Resources, *, changing: bool = False) -> dict[str, Any]:
+    """Only what is set; `changing`: for a container that runs. The device rules are devices.py's."""
     found = {
         "memory": _memory(resources),
         "cpu": _cpu(resources),
-        "pids": _pids(resources),
+        "pids": _pids(resources, changing=changing),
         "blockIO": _block_io(resources),
     }
     return {name: part for name, part in found.items() if part}
@@ -53,9 +54,12 @@ def _cpu(resources: Resources) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _pids(resources: Resources) -> dict[str, Any]:
+def _pids(resources: Resources, *, changing: bool) -> dict[str, Any]:
+    """Unlimited is left out for a new container; an update needs a number, as crun writes no "max"."""
     limit = resources.pids_limit
-    return {"limit": limit if limit > 0 else -1} if limit is not None else {}
+    if limit is None or (limit <= 0 and not changing):
+        return {}
+    return {"limit": limit if limit > 0 else _ALL_PIDS}
 
 
 def _block_io(resources: Resources) -> dict[str, Any]:

@@ -47,4 +47,5 @@ async def _remove(parts: Parts, container: Container, *, volumes: bool) -> None:
         parts.index.remove(container)
     parts.publish(container, "destroy")
     container.attach_waiters.fail(NotFound(f"No such container: {container.id}", ("container", container.id)))
-    container.removed.fire(container.state)
+    for waiters in (container.ended, container.removed):
+        waiters.fire(container.state)

@@ -71,7 +71,6 @@ async def _undo(parts: Parts, container: Container, error: BaseException) -> Non
         container.set_state(status=status, starting=False, pid=0, exit_code=code, error=message)
         failure = error if isinstance(error, ShoalError) else ShoalError(message or type(error).__name__)
         container.attach_waiters.fail(failure)
-        container.ended.fire(container.state)
 
 
 def follow(parts: Parts, container: Container) -> None:

@@ -39,7 +39,7 @@ async def update(parts: Parts, container: Container, request: UpdateRequest) -> 
         if request.restart_policy is not None and request.restart_policy.name:
             completed = msgspec.structs.replace(completed, restart_policy=_policy(container, request.restart_policy))
         if container.running and changes:
-            await parts.runtime.update(container.id, oci_resources(completed))
+            await parts.runtime.update(container.id, oci_resources(completed, changing=True))
         container.set_record(host=completed)
     parts.publish(container, "update")
     return warnings
