@@ -22,7 +22,9 @@ class Checks:
 
     def apply(self, entry: Entry) -> None:
         """State machine safety: all apply the same entry at the same index."""
-        assert self.applied.setdefault(entry.index, entry) == entry, f"two different entries are applied at {entry.index}"
+        assert self.applied.setdefault(entry.index, entry) == entry, (
+            f"two different entries are applied at {entry.index}"
+        )
 
     def validate(self, members: Iterable[Member]) -> None:
         for member in members:

@@ -87,7 +87,7 @@ class Member:
         self.world = world
         self.rng = rng
         self.disk = Disk(config)
-        self.tick_every = rng.randint(8, 13)  # clocks of members differ
+        self.tick_every = rng.choice((6, 9, 10, 11, 30))  # clocks of members differ
         self.disk_delay = rng.choice((1, 1, 3, 30))
         self.life = 0  # goes up with every crash: what was scheduled before is void
         self.core: Core | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from manager.raft.core import Config, Message, Propose
+from manager.raft.core import Config, Message
 from simulation.raft_checks import Checks, History
 from simulation.raft_member import SETTINGS, Member, encode
 
@@ -37,6 +37,7 @@ class World:
         self._queue: list[tuple[int, int, Member | None, int, Callable[[], None]]] = []
         self._number = 0
         self._operations = 0
+        self._first: dict[int, int] = {}  # write → the first index it was applied at
         self._writes: dict[int, tuple[Member, Operation]] = {}
         config = Config(voters=frozenset(IDS[: self.rng.choice((1, 3, 3, 5))]))
         self.members = {id: self._member(id, config) for id in sorted(config.voters)}
@@ -115,19 +116,16 @@ class World:
         entry = self.checks.applied[index]
         if entry.data and not entry.kind:
             key, number = msgspec.msgpack.decode(entry.data)
-            if self.first.setdefault(number, index) == index:
+            if self._first.setdefault(number, index) == index:
                 values[key] = number
-
-    @property
-    def first(self) -> dict[int, int]:
-        return self.__dict__.setdefault("_first", {})
 
     # -- faults
 
     def crash(self) -> None:
         up = [member for member in self.members.values() if member.up]
+        leaders = [member for member in up if member.leads]
         if up:
-            member = self.rng.choice(up)
+            member = self.rng.choice(leaders if leaders and self.rng.random() < 0.3 else up)
             member.crash()
             self.after(self.rng.randrange(1, 600), None, lambda: self._restart(member))
 
@@ -136,10 +134,11 @@ class World:
             member.start()
 
     def partition(self) -> None:
-        """Cut the group in two, or only some one-way paths."""
+        """Cut a leader off, or the group in two, or only some one-way paths."""
         ids = list(self.members)
-        if self.rng.random() < 0.5:
-            side = {id for id in ids if self.rng.random() < 0.5}
+        kind = self.rng.randrange(3)
+        if kind < 2:
+            side = {m.id for m in self.members.values() if (m.leads if kind else self.rng.random() < 0.5)}
             self.cut = {(x, y) for x in ids for y in ids if (x in side) != (y in side)}
         else:
             self.cut = {(x, y) for x in ids for y in ids if x != y and self.rng.random() < 0.3}
