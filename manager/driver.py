@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import structlog
 
-from common.errors import Unavailable, VersionConflict
+from common.errors import NoSpace, Unavailable, VersionConflict
 from manager.agenda import Agenda, Batch
 from manager.loops.base import Loop
 from manager.store.base import Event
@@ -92,7 +92,7 @@ class Leadership:
             await self._store.commit(batch.changes)
         except VersionConflict:
             self._agenda.retry(batch)
-        except Unavailable as error:
+        except (Unavailable, NoSpace) as error:
             log.warning("the store does not take changes, trying again", reason=error.message)
             self._agenda.retry(batch)
             await asyncio.sleep(RETRY)

@@ -29,7 +29,8 @@ class Holder(Protocol):
 
 
 class Directory:
-    def __init__(self) -> None:
+    def __init__(self, reveal: Callable[[Secret], Secret] = lambda secret: secret) -> None:
+        self.reveal = reveal
         self._nodes: dict[str, Holder] = {}
         self._holders: defaultdict[tuple[str, str], dict[str, Holder]] = defaultdict(dict)
         self._endpoints: dict[str, ServiceEndpoint | None] = {}

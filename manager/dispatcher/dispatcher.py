@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import msgspec
@@ -13,7 +13,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from common import wire
 from common.errors import InvalidArgument, NotFound, ShoalError
-from common.model import Node, Task
+from common.model import Node, Secret, Task
 from manager.dispatcher.directory import Directory
 from manager.dispatcher.liveness import Liveness
 from manager.dispatcher.logs import unreachable
@@ -30,12 +30,12 @@ log = structlog.get_logger()
 
 
 class Dispatcher:
-    """`routes()` go to the manager's server, `run()` to its TaskGroup."""
+    """`routes()` go to the manager's server, `run()` to its TaskGroup. `reveal` opens a secret on its way to a worker."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, reveal: Callable[[Secret], Secret] = lambda secret: secret) -> None:
         self._store = store
         self._events = store.watch()
-        self._directory = Directory()
+        self._directory = Directory(reveal)
         self._statuses = StatusWriter(store)
         self._liveness = Liveness(store, time.monotonic)
         self._sessions: dict[str, Session] = {}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from common.errors import Unavailable, VersionConflict
+from common.errors import NoSpace, Unavailable, VersionConflict
 from common.model import SECOND, Cluster, Node, NodeDescription, NodeStatus
 from manager.store.base import Put, Store, View
 
@@ -65,8 +65,8 @@ class Liveness:
             try:
                 for node_id, status in self.judge(view, start, GRACE * wait).items():
                     await self._update(node_id, lambda node, status=status: replace(node, status=status))  # type: ignore[misc]
-            except Unavailable:
-                continue  # looked at again as soon as somebody leads
+            except (Unavailable, NoSpace):
+                pass  # looked at again in a moment
             await asyncio.sleep(wait / 2)
 
     def judge(self, view: View, start: float, grace: float) -> dict[str, NodeStatus]:

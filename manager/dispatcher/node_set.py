@@ -102,7 +102,8 @@ class NodeSet:
                 network = view.get(Network, id)
                 return network if network and (network.spec.ingress or self._needs[kind, id]) else None
             case "secrets":
-                return view.get(Secret, id) if self._needs[kind, id] else None
+                secret = view.get(Secret, id) if self._needs[kind, id] else None
+                return self._directory.reveal(secret) if secret else None
             case "configs":
                 return view.get(Config, id) if self._needs[kind, id] else None
         on_network = id.partition("/")[2] in self._told["networks"]

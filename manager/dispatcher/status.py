@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from common.errors import Unavailable, VersionConflict
+from common.errors import NoSpace, Unavailable, VersionConflict
 from common.model import Task, TaskState, TaskStatus
 from common.wire import TaskUpdate
 from manager.store.base import Put, Store, View
 
 BATCH = 500  # tasks in one commit
-RETRY = 0.5  # seconds before the next try where no quorum answers
+RETRY = 0.5  # seconds before the next try where no quorum answers, or the disk is full
 
 
 class StatusWriter:
@@ -48,7 +48,7 @@ class StatusWriter:
                 items = list(piece.items())
                 middle = (len(items) + 1) // 2
                 pieces += [dict(half) for half in (items[:middle], items[middle:]) if half]
-            except Unavailable:
+            except (Unavailable, NoSpace):
                 pieces.append(piece)
                 await asyncio.sleep(RETRY)
 

@@ -91,7 +91,7 @@ class Store(Protocol):
         """Commit as one; return the new revision.
 
         Raises VersionConflict (an object changed since it was read, or a name is taken) with nothing changed, and
-        Unavailable where no quorum answers: the changes may still commit later.
+        Unavailable where no quorum answers, NoSpace where the disk is full: the changes may still commit later.
         """
 
     def watch(self) -> AsyncIterator[Event]:
