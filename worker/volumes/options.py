@@ -10,7 +10,7 @@ from pathlib import Path
 from common.errors import InvalidArgument, ShoalError, Unsupported
 
 _NEEDS = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
-_TYPE = re.compile(r"[a-z0-9_.-]+")
+_TYPE = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
 def check_options(options: Mapping[str, str]) -> dict[str, str]:
