@@ -45,12 +45,12 @@ def cgroup_version() -> int:
     return 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1
 
 
-@cache
 def tool_versions(settings: Settings) -> dict[str, str]:
     """The first line of `--version` of the programs that the engine stands on."""
     return {Path(program).name: _version_of(program) for program in (settings.runtime, settings.conmon)}
 
 
+@cache
 def _version_of(program: str) -> str:
     done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=5, check=False)
     first = (done.stdout or done.stderr).splitlines()[:1]
