@@ -81,7 +81,7 @@ def _running(current: dict[Any, Task], wanted: int, name: Any) -> Progress:
 
 def _line(task: Task, goal: int) -> str:
     state, error = task["Status"]["State"], task["Status"].get("Err")
-    if error and not task["Status"].get("ContainerStatus", {}).get("ExitCode", 1) == 0:
+    if error:
         return ellipsis(error.replace("\n", " "), 75)
     filled = min(_BAR * ORDER.get(state, 0) // goal, _BAR)
     bar = "=" * filled + (">" if filled < _BAR else "")

@@ -42,10 +42,8 @@ from cli.session import Session
 def update(session: Session, /, detach: bool, quiet: bool, rollback: bool, name: str, **_: object) -> None:
     client = session.client
     found = client.get(item("services", name))
-    if rollback:
-        service_id = send(client, found, found["Spec"], rollback=True)
-    else:
-        service_id = send(client, found, _changed(client, found["Spec"]))
+    spec = found["Spec"] if rollback else _changed(client, found["Spec"])
+    service_id = send(client, found, spec, rollback=rollback)
     print(name, flush=True)
     converge(client, service_id, detach=detach, quiet=quiet)
 
