@@ -21,7 +21,7 @@ class Container:
     `lock` is held while the container changes hands: start, the end of a run, removal. `ended` fires when a run is over and
     cleaned up, `removed` when the container is gone. `active` lasts from a start until that run is cleaned up. `no_restart` ends
     a restart policy's work until the next start by a user; `restart_delay` is its latest pause in seconds. `cached_summary` holds
-    what a list shows of the record.
+    what a list shows of record and state.
     """
 
     def __init__(self, record: Record, state: State, disk: Disk) -> None:
@@ -86,6 +86,7 @@ class Container:
 
     def set_state(self, **changes: Any) -> None:
         self.state = self.state_with(**changes)
+        self.cached_summary = None
         self._disk.save_state(self.id, self.state)
 
     def state_with(self, **changes: Any) -> State:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from common import ids
 from common.errors import Conflict, InvalidArgument, NotFound
+from common.names import random_name
 from worker.engine.container import Container
-from worker.engine.names import random_name
 
 
 class Index:

@@ -7,12 +7,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from common.errors import InvalidArgument, NotFound
 from common.filters import Filters
 from worker.engine import ports, shapes
 from worker.engine.container import Container
 from worker.engine.parts import Parts
 from worker.images.base import Image
+from worker.network.base import Sandbox
 
 FILTERS = (
     "ancestor", "before", "expose", "exited", "health", "id", "isolation", "is-task", "label", "label!", "name", "network",
@@ -30,8 +33,8 @@ async def summaries(
     check = _Check(parts, filters)
     shown_all = all or limit > 0 or "status" in filters or "exited" in filters or "health" in filters
     chosen = [c for c in containers if (shown_all or c.running or c.restarting) and check.wanted(c)]
-    now = datetime.now(UTC)
-    found = [_summary(parts, container, now) for container in (chosen[:limit] if limit > 0 else chosen)]
+    shapes_of = _Summaries(parts)
+    found = [shapes_of.of(container) for container in (chosen[:limit] if limit > 0 else chosen)]
     if size:
         for shape in found:
             with suppress(NotFound):
@@ -154,42 +157,55 @@ def _image(parts: Parts, text: str) -> Image | None:
         return None
 
 
-def _summary(parts: Parts, container: Container, now: datetime) -> dict[str, Any]:
-    record = container.record
-    shape = container.cached_summary or _fixed(parts, container)
-    container.cached_summary = shape
-    return shape | {
-        "Image": _shown_image(parts, container),
-        "Ports": _ports(parts, container),
-        "State": container.state.status,
-        "Status": shapes.status(container, now),
-        "NetworkSettings": {"Networks": shapes.networks(parts, container)},
-        "Names": [f"/{record.name}"],
-    }
+class _Summaries:
+    """Summaries of one answer: each image is looked up once."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._now = datetime.now(UTC)
+        self._image_ids: dict[str, str] = {}
+
+    def of(self, container: Container) -> dict[str, Any]:
+        if container.cached_summary is None:
+            container.cached_summary = _lasting(self._parts, container)
+        return container.cached_summary | {
+            "Image": self._shown_image(container),
+            "Status": shapes.status(container, self._now),
+        }
+
+    def _shown_image(self, container: Container) -> str:
+        """The user's word for the image while it still means that image, else the image's id."""
+        name = container.record.image
+        if name not in self._image_ids:
+            image = _image(self._parts, name)
+            self._image_ids[name] = image.id if image else ""
+        return name if self._image_ids[name] == container.record.image_id else container.record.image_id
 
 
-def _fixed(parts: Parts, container: Container) -> dict[str, Any]:
-    """What cannot change without a new record."""
+def _lasting(parts: Parts, container: Container) -> dict[str, Any]:
+    """What cannot change without a new state or record; the larger parts are encoded already."""
     record = container.record
+    sandbox = parts.networks.sandbox(container.id) if container.active else None
     return {
         "Id": record.id,
+        "Names": [f"/{record.name}"],
         "ImageID": record.image_id,
         "Command": " ".join(record.command),
         "Created": int(record.created.timestamp()),
+        "State": container.state.status,
         "Labels": container.labels,
         "HostConfig": {"NetworkMode": container.host.network_mode, "Annotations": container.host.annotations or None},
-        "Mounts": shapes.mounts(container, str(parts.settings.root / "volumes")),
+        "Mounts": _encoded(shapes.mounts(container, str(parts.settings.root / "volumes"))),
+        "Ports": _encoded(_ports(sandbox)),
+        "NetworkSettings": _encoded({"Networks": shapes.networks(parts, container)}),
     }
 
 
-def _shown_image(parts: Parts, container: Container) -> str:
-    """The user's word for the image while it still means that image, else the image's id."""
-    image = _image(parts, container.record.image)
-    return container.record.image if image and image.id == container.record.image_id else container.record.image_id
+def _encoded(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
-def _ports(parts: Parts, container: Container) -> list[dict[str, Any]]:
-    sandbox = parts.networks.sandbox(container.id) if container.active else None
+def _ports(sandbox: Sandbox | None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for text, bindings in sandbox.ports.items() if sandbox else ():
         number, kind = ports.parse_port(text)
