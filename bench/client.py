@@ -32,26 +32,31 @@ class Client:
 
     def get(self, path: str, **filters: list[str]) -> Any:
         query = "?" + urllib.parse.urlencode({"filters": json.dumps(filters)}) if filters else ""
-        return self._request("GET", path + query)
+        return self._json("GET", path + query)
 
     def post(self, path: str, body: Any = None) -> Any:
-        return self._request("POST", path, None if body is None else json.dumps(body).encode())
+        return self._json("POST", path, body)
 
-    def delete(self, path: str) -> Any:
-        return self._request("DELETE", path)
+    def delete(self, path: str) -> None:
+        self._json("DELETE", path)
+
+    def ping(self) -> None:
+        self._request("GET", "/_ping", None, "application/json")
 
     def load(self, archive: Path) -> None:
-        self._request("POST", "/images/load", archive.read_bytes(), "application/x-tar")
+        self._request("POST", "/images/load?quiet=1", archive.read_bytes(), "application/x-tar")
 
-    def _request(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> Any:
+    def _json(self, method: str, path: str, body: Any = None) -> Any:
+        data = self._request(method, path, None if body is None else json.dumps(body).encode(), "application/json")
+        return json.loads(data) if data else None
+
+    def _request(self, method: str, path: str, body: bytes | None, kind: str) -> bytes:
         self._connection.request(method, self._prefix + path, body, {"Content-Type": kind})
         response = self._connection.getresponse()
         data = response.read()
         if response.status >= 400:
             raise RuntimeError(f"{method} {path}: {response.status} {data[:300]!r}")
-        return (
-            json.loads(data) if data and response.getheader("Content-Type", "").startswith("application/json") else data
-        )
+        return data
 
     def close(self) -> None:
         self._connection.close()

@@ -97,7 +97,7 @@ def _ready(folder: Path, process: subprocess.Popen[bytes]) -> Peer:
             raise RuntimeError(f"dockerd did not come up:\n{(folder / 'log').read_text()[-2000:]}")
         try:
             client = Client(socket)
-            client.get("/_ping")
+            client.ping()
             break
         except OSError:
             time.sleep(0.1)

@@ -98,7 +98,9 @@ class Session:
                 log.info("session begins", manager=address)
                 await self._talk(link, agent)
         except* (ShoalError, OSError, aiohttp.ClientError, msgspec.MsgspecError) as errors:
-            log.info("session ended", manager=address, error=str(errors.exceptions[0]))
+            # A manager that is not there yet is no news: its child process starts beside this one.
+            tell = log.info if welcomed else log.debug
+            tell("session ended", manager=address, error=str(errors.exceptions[0]))
         return welcomed
 
     def _describe(self) -> NodeDescription:
