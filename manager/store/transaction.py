@@ -58,7 +58,8 @@ def _execute_one(tables: Tables, index: int, at: datetime, edit: Edit) -> Change
 
 
 def _check_version(before: Stored | None, edit: Edit) -> None:
-    if (before.version.index if before is not None else 0) == edit.version:
+    there = before is not None or edit.object is not None  # a removal needs something to remove
+    if there and edit.version == (before.version.index if before is not None else 0):
         return
     kind = edit.kind.__name__.lower()
     what = "does not exist any more" if before is None else f"is at version {before.version.index}"

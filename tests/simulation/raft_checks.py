@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from manager.raft.core import Entry, Role
-from simulation.raft_member import Member
+from tests.simulation.raft_member import Member
 
 
 class Checks:

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from manager.raft.core import Config, Message
-from simulation.raft_checks import Checks, History
-from simulation.raft_member import SETTINGS, Member, encode
+from tests.simulation.raft_checks import Checks, History
+from tests.simulation.raft_member import SETTINGS, Member, encode
 
 IDS = ("a", "b", "c", "d", "e")
 

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from simulation.raft_world import World
+from tests.simulation.raft_world import World
 
 SEEDS = int(os.environ.get("SHOAL_RAFT_SEEDS", "200"))
 STEPS = 150
