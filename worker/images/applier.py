@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from common.errors import InvalidArgument, TooLarge
 from worker.images.syscalls import open_in_root
@@ -27,8 +26,7 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY
 _NODES = {CHAR: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK, FIFO: stat.S_IFIFO}
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """`whiteouts`: translate them (layers). `owner`: who gets every entry instead of the archive's. `max_bytes` -1: no limit."""
 
     whiteouts: bool = True
@@ -148,7 +146,9 @@ class Applier:
             raise InvalidArgument(message)
         if is_folder:
             self._forget(path)
-            shutil.rmtree(base, dir_fd=parent)
+            from shutil import rmtree  # rare, and its import costs what unpacking 50 files does
+
+            rmtree(base, dir_fd=parent)
         else:
             os.unlink(base, dir_fd=parent)
         return False

@@ -31,12 +31,12 @@ _STDIN, _STDOUT = 0, 1
 
 def _layer(job: Job) -> Any:
     options = Options(max_bytes=job["max_bytes"])
-    return make_layer(read_chunks(_STDIN), Path(job["folder"]), Path(job["blob"]), options).to_dict()
+    return make_layer(read_chunks(_STDIN), Path(job["folder"]), Path(job["blob"]), options)._asdict()
 
 
 def _commit(job: Job) -> Any:
     chunks = pack(Packer(whiteouts=True).tree(_open_folder(job["upper"]), ""))
-    return make_layer(chunks, Path(job["folder"]), Path(job["blob"]), Options()).to_dict()
+    return make_layer(chunks, Path(job["folder"]), Path(job["blob"]), Options())._asdict()
 
 
 def _members(job: Job) -> Any:

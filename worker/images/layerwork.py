@@ -7,9 +7,8 @@ import os
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.errors import InvalidArgument
 from worker.images.applier import Applier, Options
@@ -22,8 +21,7 @@ ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 _START = 16  # bytes
 
 
-@dataclass(frozen=True)
-class LayerResult:
+class LayerResult(NamedTuple):
     """What a layer turned out to be. `digest`, `blob_size`, `media_type` are of the blob, `diff_id` and `size` of the plain tar's files."""
 
     diff_id: str
@@ -32,9 +30,6 @@ class LayerResult:
     blob_size: int
     size: int
     entries: int
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class BlobWriter:

@@ -1,11 +1,12 @@
 """The tar format: what an entry is, and how it is written. Reading is worker/images/tarread.py's.
 
-Writes ustar headers, with a pax header where a value needs one. Standard library only: child processes import this.
+Writes ustar headers, with a pax header where a value needs one. Child processes import this: nothing but light
+modules of the standard library.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 BLOCK = 512
 FILE, HARD_LINK, SYMLINK, CHAR, BLOCK_DEVICE, FOLDER, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
@@ -16,8 +17,7 @@ _MAX_ID = 0o7777777
 _MAX_SIZE = 0o77777777777
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One member. Names are file system texts (surrogateescape); `mtime` in seconds; `mode` holds permission bits only."""
 
     name: str
@@ -30,7 +30,7 @@ class Entry:
     link: str = ""
     major: int = 0
     minor: int = 0
-    xattrs: dict[str, bytes] = field(default_factory=dict)
+    xattrs: dict[str, bytes] = {}
 
 
 def write_header(entry: Entry) -> bytes:
