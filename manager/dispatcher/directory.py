@@ -7,7 +7,7 @@ many nodes share, until they change.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from common.model import Config, Network, Node, Secret, Service, Task

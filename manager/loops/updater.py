@@ -114,8 +114,8 @@ def _rolls_back(service: Service) -> bool:
 
 
 def _config(service: Service) -> UpdateConfig:
-    given = service.spec.rollback_config if _rolls_back(service) else service.spec.update_config
-    return given or UpdateConfig()
+    given = (service.spec.rollback_config if _rolls_back(service) else service.spec.update_config) or UpdateConfig()
+    return given if given.monitor else replace(given, monitor=UpdateConfig().monitor)
 
 
 def _begin(view: View, service: Service) -> Put:

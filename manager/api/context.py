@@ -1,0 +1,45 @@
+"""What the endpoints work with, and how they change the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from common.errors import Unavailable, VersionConflict
+from manager.store.base import Change, Store, View
+
+if TYPE_CHECKING:
+    from manager.dispatcher.dispatcher import Dispatcher
+    from manager.vault import Vault
+
+T = TypeVar("T")
+ATTEMPTS = 50
+
+
+@dataclass(frozen=True)
+class Context:
+    """One manager's parts, for everything that serves a request. `node_id` is the node it runs on."""
+
+    store: Store
+    dispatcher: Dispatcher
+    vault: Vault
+    node_id: str
+
+    @property
+    def view(self) -> View:
+        return self.store.view()
+
+    async def transact(self, build: Callable[[View], tuple[Sequence[Change], T]]) -> T:
+        """Commit what `build` makes of a view, again on a fresh view while others change the same objects in between.
+
+        `build` raises what the user has to be told; its second result is returned.
+        """
+        for _ in range(ATTEMPTS):
+            changes, result = build(self.store.view())
+            try:
+                await self.store.commit(changes)
+            except VersionConflict:
+                continue
+            return result
+        raise Unavailable("the objects change too often right now: try again")

@@ -1,0 +1,21 @@
+"""All endpoints of a manager."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from manager.api.configs import Configs
+from manager.api.context import Context
+from manager.api.events import Events
+from manager.api.logs import Logs
+from manager.api.networks import Networks
+from manager.api.nodes import Nodes
+from manager.api.secrets import Secrets
+from manager.api.services import Services
+from manager.api.swarm import Swarm
+from manager.api.tasks import Tasks
+
+
+def routes(context: Context) -> list[web.RouteDef]:
+    parts = (Swarm, Nodes, Services, Tasks, Secrets, Configs, Networks, Logs, Events)
+    return [route for part in parts for route in part(context).routes()]

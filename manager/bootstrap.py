@@ -1,0 +1,50 @@
+"""The cluster of one: what a first start, and a cluster left by its user, begin with. Nothing has to be configured."""
+
+from __future__ import annotations
+
+import secrets
+
+from common.ids import object_id
+from common.model import Cluster, Network, NetworkSpec, Node, NodeSpec, NodeStatus
+from common.model.node import JoinTokens, ManagerStatus
+from manager.store.base import Change, Put, View
+
+PREDEFINED = {"com.docker.swarm.predefined": "true"}
+
+
+def seed(view: View, node_id: str) -> list[Change]:
+    """What is missing in `view`: the cluster, this node as its manager, the networks that always exist."""
+    changes: list[Change] = []
+    if not view.count(Cluster):
+        changes += [Put(Cluster(id=object_id(), join_tokens=tokens(), implicit=True)), Put(ingress_network())]
+    if view.get(Node, node_id) is None:
+        changes.append(Put(manager_node(node_id)))
+    for name in ("bridge", "host"):
+        if not view.find(Network, "name", name):
+            spec = NetworkSpec(name=name, driver=name, scope="swarm", labels=PREDEFINED)
+            changes.append(Put(Network(id=object_id(), spec=spec)))
+    return changes
+
+
+def manager_node(node_id: str) -> Node:
+    return Node(
+        id=node_id,
+        spec=NodeSpec(role="manager"),
+        status=NodeStatus(state="unknown"),
+        manager_status=ManagerStatus(leader=True, reachability="reachable"),
+    )
+
+
+def ingress_network() -> Network:
+    return Network(id=object_id(), spec=NetworkSpec(name="ingress", driver="overlay", scope="swarm", ingress=True))
+
+
+def tokens() -> JoinTokens:
+    """Join tokens in Swarm's form: prefix, version, digest of the CA, secret."""
+    digest = secrets.token_hex(25)
+    return JoinTokens(worker=f"SWMTKN-1-{digest}-{object_id()}", manager=f"SWMTKN-1-{digest}-{object_id()}")
+
+
+def predefined(network: Network) -> bool:
+    """A node's own network that services may name; it is not listed among the cluster's."""
+    return network.spec.driver != "overlay"

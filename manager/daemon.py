@@ -1,0 +1,60 @@
+"""shoal-manager: the store, the loops, the dispatcher and the API of one manager, as long as it runs.
+
+Each part is its own module's work; here they are put together. The launcher turns signals into cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from common.errors import InvalidArgument
+from common.settings import Settings
+from manager.api.context import Context
+from manager.api.routes import routes
+from manager.api.server import application, serve
+from manager.bootstrap import seed
+from manager.dispatcher.dispatcher import Dispatcher
+from manager.driver import Driver
+from manager.loops.all import all_loops
+from manager.store.log import Log
+from manager.store.store import StateStore, open_store
+from manager.vault import Vault
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings, node_id: str) -> None:
+    """Serve until cancelled. Raises ShoalError where the store cannot be opened, LoopError where a loop fails."""
+    async with open_store(_log(settings, node_id)) as store:
+        vault = Vault(settings.root)
+        dispatcher = Dispatcher(store, vault.open)
+        context = Context(store, dispatcher, vault, node_id)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_bootstrap(store, node_id), name="bootstrap")
+            group.create_task(dispatcher.run(), name="dispatcher")
+            group.create_task(Driver(store, all_loops()).run(), name="driver")
+            app = application([*dispatcher.routes(), *routes(context)])
+            settings.manager_socket.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
+            async with serve(app, settings.manager_socket):
+                log.info("serving", socket=str(settings.manager_socket), node=node_id)
+                await asyncio.get_running_loop().create_future()
+
+
+async def _bootstrap(store: StateStore, node_id: str) -> None:
+    await store.leadership(True)
+    await store.commit(seed(store.view(), node_id))
+
+
+def _log(settings: Settings, node_id: str) -> Log:
+    if settings.store == "memory":
+        from manager.store.memory_log import MemoryLog
+
+        return MemoryLog()
+    if settings.store == "raft":
+        from manager.raft.log import RaftLog
+
+        return RaftLog(Path(settings.root) / "raft", node_id)
+    raise InvalidArgument(f"unknown store {settings.store!r}: use raft or memory")
