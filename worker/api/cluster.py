@@ -5,6 +5,7 @@ Also what other parts of the worker's API ask the manager themselves: networks o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,6 +19,8 @@ from worker.api.http import version
 
 _PREFIXES = ("swarm", "nodes", "services", "tasks", "secrets", "configs")
 _CHUNK = 64 * 1024
+_PATIENCE = 5.0  # seconds that a request waits for a manager that does not listen yet
+_RETRY = 0.05
 _HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "host", "content-length", "server", "date"}
 
 
@@ -52,26 +55,35 @@ class Manager:
             return default
 
     async def forward(self, request: web.Request, path: str | None = None) -> web.StreamResponse:
-        """Hand a client's request on and stream the answer back. Raises Unavailable."""
+        """Hand a client's request on and stream the answer back. A manager that is starting is waited for. Raises Unavailable."""
+        clock = asyncio.get_running_loop().time
+        patience = clock() + _PATIENCE
+        while True:
+            try:
+                return await self._forward(request, path or "/" + request.match_info["cluster_path"])
+            except aiohttp.ClientConnectorError as error:
+                if clock() > patience:
+                    raise _unavailable(error) from None
+            except aiohttp.ServerDisconnectedError as error:
+                raise _unavailable(error) from None
+            await asyncio.sleep(_RETRY)
+
+    async def _forward(self, request: web.Request, path: str) -> web.StreamResponse:
         headers = {name: text for name, text in request.headers.items() if name.lower() not in _HOP}
         headers["X-Api-Version"] = "{}.{}".format(*version(request))
         data = request.content.iter_chunked(_CHUNK) if request.body_exists else None
-        target = path or "/" + request.match_info["cluster_path"]
-        try:
-            async with self.request(
-                request.method, target, params=request.query, data=data, headers=headers
-            ) as response:
-                return await _relay(request, response)
-        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
-            raise Unavailable(
-                f"this node's manager does not answer ({error}): it starts again by itself, try again"
-            ) from None
+        async with self.request(request.method, path, params=request.query, data=data, headers=headers) as response:
+            return await _relay(request, response)
 
     async def lines(self, path: str) -> AsyncIterator[bytes]:
         """Lines of an endless answer, until either side ends it."""
         async with self.request("GET", path) as response:
             async for line in response.content:
                 yield line
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    return Unavailable(f"this node's manager does not answer ({error}): it starts again by itself, try again")
 
 
 async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:

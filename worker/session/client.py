@@ -87,7 +87,7 @@ class Session:
                 if await self._converse(address, agent):
                     pause = BACKOFF[0]
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, longest)
+            pause = min(pause * 1.5, longest)
 
     async def _converse(self, address: str, agent: Agent) -> bool:
         """One session; True where the manager had welcomed us before it ended."""
