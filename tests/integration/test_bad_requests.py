@@ -20,7 +20,7 @@ def ask(
     if body is not None:
         options += ["--data-binary", "@-"]
     done = subprocess.run(
-        ["curl", "-sS", "--path-as-is", "--unix-socket", str(shoald.socket), *options, f"http://d{path}"],
+        ["curl", "-gsS", "--path-as-is", "--unix-socket", str(shoald.socket), *options, f"http://d{path}"],
         input=body or b"",
         capture_output=True,
         timeout=60,
@@ -57,7 +57,7 @@ def ask(
         ("POST", "/volumes/create", b'{"Name": "../x"}', 400, "name"),
         ("POST", "/volumes/create", b'{"Name": "x", "Driver": "nfs4"}', 400, "driver"),
         ("GET", "/networks/nope", None, 404, "network nope not found"),
-        ("POST", "/networks/create", b'{"Name": "x", "Driver": "macvlan"}', 400, "macvlan"),
+        ("POST", "/networks/create", b'{"Name": "x", "Driver": "macvlan"}', 404, "macvlan"),
         (
             "POST",
             "/networks/create",
@@ -71,7 +71,7 @@ def ask(
         ("GET", "/no/such/page", None, 404, "page not found"),
         ("PUT", "/containers/json", None, 405, "Method Not Allowed"),
         ("POST", "/services/create", b'{"Nam": "x"}', 400, "unknown field 'Nam'"),
-        ("POST", "/services/create", b"{}", 400, "."),
+        ("POST", "/services/create", b"{}", 400, "ContainerSpec"),
         ("GET", "/services/nope", None, 404, "service nope not found"),
         ("GET", "/tasks/nope", None, 404, "nope"),
         ("POST", "/secrets/create", b'{"Name": "a/b"}', 400, "name"),
