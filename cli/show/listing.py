@@ -59,6 +59,10 @@ def print_list(
         _print_template(rows, columns, form, trunc)
 
 
+def _label_title(key: str) -> str:
+    return key.rpartition(".")[2].replace("-", " ").replace("_", " ")
+
+
 def labels_text(labels: Mapping[str, str] | None) -> str:
     """Labels in one line: "a=1,b=2"."""
     return ",".join(f"{key}={value}" for key, value in sorted((labels or {}).items()))
@@ -74,7 +78,8 @@ def _print_template(rows: Sequence[Row], columns: Columns, form: str, trunc: boo
             print(template.render(row))
         return
     template = Template(text.removeprefix("table ").strip())
-    header = template.render({name: title for name, (title, _) in columns.items()})
+    titles = {name: title for name, (title, _) in columns.items()}
+    header = template.render({**titles, "Label": _label_title})
     lines = [header.split("\t"), *(template.render(row).split("\t") for row in rows)]
     longest = max(len(line) for line in lines)
     table.show([[*line, *[""] * (longest - len(line))] for line in lines], trunc=trunc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from typing import Any
 
@@ -17,6 +18,8 @@ from cli.parse.pairs import environment
 from cli.session import Session
 from cli.terminal.attached import Streams, run_attached
 from cli.terminal.tty import check_terminal
+
+END_NOTED = 2.0  # seconds
 
 
 @command(
@@ -80,8 +83,19 @@ def _attached(client: Client, exec_id: str, params: dict[str, Any]) -> int:
     except ApiError as error:
         raise ApiError(error.status, error.reason, _start_code(error.reason.lower())) from None
     with closing(connection):
-        run_attached(connection, streams, lambda h, w: client.post(item("exec", exec_id, "resize"), h=h, w=w))
-    return int(client.get(item("exec", exec_id, "json")).get("ExitCode") or 0)
+        resize = item("exec", exec_id, "resize")
+        detached = run_attached(connection, streams, lambda h, w: client.post(resize, h=h, w=w))
+    return 0 if detached else _exit_code(client, exec_id)
+
+
+def _exit_code(client: Client, exec_id: str) -> int:
+    """The command's code. Its streams can end a moment before its end is noted."""
+    deadline = time.monotonic() + END_NOTED
+    while True:
+        found = client.get(item("exec", exec_id, "json"))
+        if not found.get("Running") or time.monotonic() > deadline:
+            return int(found.get("ExitCode") or 0)
+        time.sleep(0.01)
 
 
 def _start_code(reason: str) -> int:
