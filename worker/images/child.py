@@ -120,20 +120,40 @@ def _code(error: OSError) -> str:
     return InvalidArgument.code if error.errno in (errno.ELOOP, errno.ENAMETOOLONG) else ShoalError.code
 
 
-def main() -> int:
-    die_with_parent(signal.SIGKILL)
-    os.umask(0)
+def _sentence(error: OSError) -> str:
+    if error.errno == errno.EROFS:
+        return (
+            f"cannot write {error.filename!r}: the container's root file system, or what is mounted there, is read-only"
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "no space left on the disk: remove what is not needed (shoal system prune)"
+    return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+
+
+def _attempt(job: Job) -> int:
     try:
-        _run(json.loads(sys.argv[1]))
+        _run(job)
     except BrokenPipeError:
-        return 1  # the daemon has stopped listening: its client went away
+        raise
     except ShoalError as error:
         _say({"error": error.code, "message": error.message})
     except OSError as error:
-        _say({"error": _code(error), "message": f"{error.strerror or error}: {error.filename}"})
+        _say({"error": _code(error), "message": _sentence(error)})
     else:
         return 0
     return 1
+
+
+def main() -> int:
+    job = json.loads(sys.argv[1])
+    die_with_parent(signal.SIGKILL)
+    if os.getppid() != job["parent"]:
+        return 1  # the daemon died before the line above took hold
+    os.umask(0)
+    try:
+        return _attempt(job)
+    except BrokenPipeError:
+        return 1  # the daemon has stopped listening: its client went away
 
 
 if __name__ == "__main__":

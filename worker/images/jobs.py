@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
@@ -60,7 +61,7 @@ async def _start(job: dict[str, Any], source: Source) -> Process:
 
 async def _spawn(job: dict[str, Any], stdin: int) -> Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "worker.images.child", json.dumps(job),
+        sys.executable, "-m", "worker.images.child", json.dumps({**job, "parent": os.getpid()}),
         stdin=stdin, stdout=PIPE, limit=_LINE_LIMIT, env={"PYTHONPATH": _PACKAGES, "PYTHONUTF8": "1"}, cwd="/",
     )  # fmt: skip
 

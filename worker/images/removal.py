@@ -43,7 +43,7 @@ class Removal:
     async def prune(self, candidates: Iterator[Stored]) -> Outcome:
         """Remove every candidate that no container and no other image needs."""
         outcome = Outcome()
-        for stored in candidates:
+        for stored in sorted(candidates, key=self._ancestors, reverse=True):  # children before their parents
             if stored.id not in self._catalog or self._users(stored.id) or self._children(stored.id):
                 continue
             for reference in self._catalog.tags(stored.id):
@@ -120,6 +120,12 @@ class Removal:
 
     def _users(self, image: str) -> list[str]:
         return [record.container for record in self._parts.roots.records() if record.image == image]
+
+    def _ancestors(self, stored: Stored) -> int:
+        count = 0
+        while stored.record.parent in self._catalog:
+            stored, count = self._catalog[stored.record.parent], count + 1
+        return count
 
     def _children(self, image: str) -> bool:
         return any(stored.record.parent == image for stored in self._catalog)

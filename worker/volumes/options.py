@@ -41,5 +41,5 @@ async def mount_volume(options: Mapping[str, str], target: Path) -> None:
     )  # fmt: skip
     _, complaint = await process.communicate()
     if process.returncode:
-        reason = " ".join(complaint.decode(errors="replace").split()) or f"mount ended with {process.returncode}"
+        reason = complaint.decode(errors="replace").partition("\n")[0] or f"mount ended with {process.returncode}"
         raise ShoalError(f"failed to mount local volume: {reason}")
