@@ -107,8 +107,8 @@ def _fill(table: str, front: Front, backends: Backends, *, fresh: bool) -> Itera
 
 
 def _guard(front: Front, version: int) -> str:
-    """A published port's chain sees packets of both IP versions."""
-    return "" if front.map != "ports" else f"meta nfproto ipv{version} "
+    """A published port's chain sees packets of both IP versions; a port to go to needs the protocol named."""
+    return "" if front.map != "ports" else f"meta nfproto ipv{version} meta l4proto {front.key.split()[0]} "
 
 
 def _pick(backends: Sequence[str]) -> str:

@@ -75,7 +75,9 @@ def make_bridge(options: BridgeOptions, gateways: Sequence[Interface], mac: str,
             found = rtnl.link(sock, options.interface)
         assert found
         _bridge_sysctls(options.interface, ipv6=any(gateway.version == 6 for gateway in gateways))
-        sock.send(rtnl.set_up(found.index), *(rtnl.new_address(found.index, gateway) for gateway in gateways))
+        addresses = (rtnl.new_address(found.index, gateway) for gateway in gateways)
+        # Without a link-local address the kernel cannot ask for the neighbours of packets that it forwards.
+        sock.send(rtnl.set_up(found.index, link_local=True), *addresses)
         return found.index
 
 
@@ -179,7 +181,10 @@ def _dress(path: Path, inside: Socket, endpoint: Endpoint) -> None:
         file = name.replace("IFNAME", endpoint.interface)
         namespaces.run_in(path, lambda file=file, value=value: _sysctl(file, value))  # type: ignore[misc]
     addresses = [ip_interface(text) for text in (endpoint.ipv4, endpoint.ipv6) if text]
-    inside.send(rtnl.set_up(found.index), *(rtnl.new_address(found.index, address) for address in addresses))
+    inside.send(
+        rtnl.set_up(found.index, link_local=bool(endpoint.ipv6)),
+        *(rtnl.new_address(found.index, address) for address in addresses),
+    )
 
 
 def _route(inside: Socket, routes: Sequence[Route]) -> None:
