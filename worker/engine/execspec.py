@@ -41,7 +41,8 @@ def process(container: Container, wish: ExecWish) -> dict[str, Any]:
         additional = {"additionalGids": identity.additional}
         result["user"] = own["user"] | {"uid": identity.uid, "gid": identity.gid} | additional
     if wish.privileged:
-        result |= {"capabilities": _all_capabilities(), "apparmorProfile": "unconfined"}
+        result["capabilities"] = _all_capabilities()
+        result.pop("apparmorProfile", None)
     if wish.tty and wish.console_size and any(wish.console_size):
         result["consoleSize"] = dict(zip(("height", "width"), wish.console_size, strict=True))
     return result
