@@ -63,9 +63,8 @@ async def _start(monitors: Monitors, layout: Layout, spec: ExecSpec) -> ExecProc
         go, write_go = os.pipe()
         try:
             os.write(write_go, b"\0")  # conmon may fork
-            await monitors.spawn(
-                argv, {"_OCI_SYNCPIPE": sync.inner, "_OCI_ATTACHPIPE": attach.inner, "_OCI_STARTPIPE": go}
-            )
+            pipes = {"_OCI_SYNCPIPE": sync.inner, "_OCI_ATTACHPIPE": attach.inner, "_OCI_STARTPIPE": go}
+            await monitors.spawn(argv, pipes, layout.folder)
             sync.close_inner()
             attach.close_inner()
             await attach.line()

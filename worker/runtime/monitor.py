@@ -58,14 +58,17 @@ class Monitors:
         if launch.stdin and (launch.tty or not launch.stdin_once):
             argv.append("--leave-stdin-open")
         with SyncPipe() as sync:
-            await self.spawn(argv, {"_OCI_SYNCPIPE": sync.inner})
+            await self.spawn(argv, {"_OCI_SYNCPIPE": sync.inner}, layout.folder)
             sync.close_inner()
             return pid_of(await sync.line())
 
-    async def spawn(self, argv: Sequence[str], pipes: dict[str, int]) -> None:
-        """Start conmon, which inherits `pipes` by the names of its environment variables; return when it is on its own."""
+    async def spawn(self, argv: Sequence[str], pipes: dict[str, int], folder: Path) -> None:
+        """Start conmon, which inherits `pipes` by the names of its environment variables; return when it is on its own.
+
+        It drops files of its own (`oom`) where it stands: in `folder`.
+        """
         environment = {"PATH": os.environ.get("PATH", os.defpath)} | {name: str(fd) for name, fd in pipes.items()}
-        result = await run(argv, env=environment, pass_fds=tuple(pipes.values()))
+        result = await run(argv, env=environment, pass_fds=tuple(pipes.values()), cwd=folder)
         if result.code:
             raise ShoalError(f"conmon failed ({result.code}): {result.stderr.decode(errors='replace').strip()}")
 
