@@ -1,7 +1,7 @@
 """Manager ↔ worker: the messages of a session, MessagePack over one WebSocket (GET /shoal/v1/session).
 
 Worker → manager: Hello once, then StatusBatch, Report, Beat, LogChunk. Manager → worker: Welcome once, then Complete,
-Incremental, LogRequest, LogCancel. A worker that sees a gap in `sequence` reconnects; `Hello.digest` lets the manager
+Incremental, LogRequest, LogMore, LogCancel. A worker that sees a gap in `sequence` reconnects; `Hello.digest` lets the manager
 answer with an empty Incremental where the worker has everything already.
 """
 
@@ -15,6 +15,7 @@ import msgspec
 from common.model import EPOCH, Config, Network, NodeDescription, PortConfig, Secret, Task, TaskStatus, Version
 
 PROTOCOL = 1
+LOG_WINDOW = 8
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True, kw_only=True):
@@ -104,6 +105,12 @@ class LogCancel(Message, frozen=True, kw_only=True):
     id: str
 
 
+class LogMore(Message, frozen=True, kw_only=True):
+    """The reader took a chunk: one more may follow. At most LOG_WINDOW chunks of a request are on their way at once."""
+
+    id: str
+
+
 class LogChunk(Message, frozen=True, kw_only=True):
     """Lines of a requested log: (time, stream 1 = stdout 2 = stderr, line with its newline). `end` closes the request."""
 
@@ -133,7 +140,7 @@ class Incremental(Message, frozen=True, kw_only=True):
 
 
 FromWorker = Hello | StatusBatch | Report | Beat | LogChunk
-FromManager = Welcome | Complete | Incremental | LogRequest | LogCancel
+FromManager = Welcome | Complete | Incremental | LogRequest | LogMore | LogCancel
 
 encode = msgspec.msgpack.Encoder().encode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode

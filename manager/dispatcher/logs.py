@@ -8,31 +8,27 @@ from contextlib import contextmanager
 
 import msgspec
 
-from common.errors import Unavailable
+from common.errors import InvalidArgument, Unavailable
 from common.ids import object_id
-from common.wire import LogCancel, LogChunk, LogRequest
+from common.wire import LOG_WINDOW, LogCancel, LogChunk, LogMore, LogRequest
 
-AHEAD = 256  # chunks that a slow reader may lag behind before it is cut off
-
-Send = Callable[[LogRequest | LogCancel], None]
+Control = LogRequest | LogMore | LogCancel
 
 
 class LogStreams:
     """The requests that are open on one session."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Callable[[Control], None]) -> None:
         self._send = send
         self._open: dict[str, asyncio.Queue[LogChunk]] = {}
 
     def receive(self, chunk: LogChunk) -> None:
+        """Raises InvalidArgument where the worker sends more than the reader has room for."""
         queue = self._open.get(chunk.id)
-        if queue is None:
-            return
-        if queue.qsize() < AHEAD:
+        if queue is not None and queue.qsize() > LOG_WINDOW:
+            raise InvalidArgument(f"more than {LOG_WINDOW} chunks of one log at once")
+        if queue is not None:
             queue.put_nowait(chunk)
-        elif queue.qsize() == AHEAD:
-            self._send(LogCancel(id=chunk.id))
-            queue.put_nowait(LogChunk(id=chunk.id, end=True, error="the reader is too slow for this log: ask for less"))
 
     def close(self) -> None:
         """The session is over: so are its streams."""
@@ -48,6 +44,7 @@ class LogStreams:
                 yield chunk
                 if chunk.end:
                     return
+                self._send(LogMore(id=request.id))
 
     @contextmanager
     def _stream(self, request: LogRequest) -> Iterator[asyncio.Queue[LogChunk]]:

@@ -13,7 +13,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from common import wire
 from manager.dispatcher.directory import Directory
 from manager.dispatcher.liveness import Liveness, period
-from manager.dispatcher.logs import LogStreams
+from manager.dispatcher.logs import Control, LogStreams
 from manager.dispatcher.node_set import NodeSet
 from manager.dispatcher.status import StatusWriter
 from manager.store.base import Store
@@ -42,7 +42,7 @@ class Session:
         self._statuses = statuses
         self._liveness = liveness
         self._set = NodeSet(node_id, directory, self._wake_up, self.close)
-        self._controls: deque[wire.LogRequest | wire.LogCancel] = deque()
+        self._controls: deque[Control] = deque()
         self._wake = asyncio.Event()
         self._closed = ""
         self._sequence = 0
@@ -88,7 +88,7 @@ class Session:
     def _wake_up(self) -> None:
         self._wake.set()
 
-    def _control(self, message: wire.LogRequest | wire.LogCancel) -> None:
+    def _control(self, message: Control) -> None:
         self._controls.append(message)
         self._wake_up()
 

@@ -134,6 +134,8 @@ class Session:
                 self._arrived.set()
             case wire.LogRequest():
                 logs.start(message)
+            case wire.LogMore():
+                logs.more(message.id)
             case wire.LogCancel():
                 logs.cancel(message.id)
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
 from common.errors import ShoalError
-from common.wire import LogChunk, LogRequest
+from common.wire import LOG_WINDOW, LogChunk, LogRequest
 from worker.runtime.base import LogLine
 from worker.session.agent import Agent
 from worker.session.base import TaskHost
@@ -28,15 +28,25 @@ class LogSender:
         self._group = group
         self._send = send
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._windows: dict[str, asyncio.Semaphore] = {}
 
     def start(self, request: LogRequest) -> None:
         task = self._group.create_task(self._answer(request), name=f"log of task {request.task_id}")
         self._running[request.id] = task
-        task.add_done_callback(lambda _: self._running.pop(request.id, None))
+        self._windows[request.id] = asyncio.Semaphore(LOG_WINDOW)
+        task.add_done_callback(lambda _: self._forget(request.id))
+
+    def more(self, id: str) -> None:
+        """The reader took a chunk of this request."""
+        if (window := self._windows.get(id)) is not None:
+            window.release()
 
     def cancel(self, id: str) -> None:
         if (task := self._running.get(id)) is not None:
             task.cancel()
+
+    def _forget(self, id: str) -> None:
+        del self._running[id], self._windows[id]
 
     async def _answer(self, request: LogRequest) -> None:
         error = ""
@@ -58,6 +68,7 @@ class LogSender:
             more = True
             while more and (first := await queue.get()) is not None:
                 chunk, more = _gather(queue, first)
+                await self._windows[request.id].acquire()
                 await self._send(LogChunk(id=request.id, lines=chunk))
 
 

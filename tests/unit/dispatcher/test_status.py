@@ -1,0 +1,74 @@
+"""Statuses go forward only, and only from the task's own node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from common.model import Task, TaskState, TaskStatus
+from common.wire import TaskUpdate
+from manager.dispatcher.status import StatusWriter, changes, forward
+from manager.store.base import Change, Put
+from manager.store.memory_log import MemoryLog
+from manager.store.store import StateStore, open_store
+from tests.harness.wait import eventually
+from tests.unit.dispatcher.objects import task
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "moves"),
+    [
+        ("assigned", "accepted", True),
+        ("accepted", "running", True),
+        ("running", "failed", True),
+        ("running", "starting", False),
+        ("running", "assigned", False),
+        ("pending", "assigned", False),
+        ("failed", "orphaned", False),
+        ("complete", "failed", False),
+    ],
+)
+def test_states_go_forward_and_end_once(old: str, new: str, moves: bool) -> None:
+    assert forward(TaskStatus(state=TaskState(old)), TaskStatus(state=TaskState(new))) is moves
+
+
+def test_more_about_the_same_state_is_news() -> None:
+    running = TaskStatus(state=TaskState.RUNNING)
+    assert forward(running, TaskStatus(state=TaskState.RUNNING, healthy=False))
+    assert not forward(running, running)
+
+
+async def test_reports_of_other_nodes_and_unknown_tasks_are_ignored() -> None:
+    async with open_store(MemoryLog()) as store:
+        await store.commit([Put(task(1, "n1")), Put(task(2, "n2"))])
+        running = TaskStatus(state=TaskState.RUNNING)
+        batch = {"t1": ("n1", running), "t2": ("n1", running), "t9": ("n1", running)}
+        assert [put.object.id for put in changes(store.view(), batch)] == ["t1"]
+
+
+class Meddling(StateStore):
+    """Somebody else changes a task right before the first commits."""
+
+    meddle = 3
+
+    async def commit(self, wanted: Sequence[Change]) -> int:
+        if self.meddle and wanted:
+            self.meddle -= 1
+            victim = self.view().get(Task, wanted[0].object.id)
+            assert victim is not None
+            await super().commit([Put(victim)])
+        return await super().commit(wanted)
+
+
+async def test_conflicts_do_not_lose_statuses() -> None:
+    async with open_store(MemoryLog()) as opened:
+        store = Meddling(opened._log, opened._machine, opened._clock)
+        await opened.commit([Put(task(number)) for number in range(10)])
+        writer = StatusWriter(store)
+        running = asyncio.ensure_future(writer.run())
+        writer.put("n1", [TaskUpdate(task_id=f"t{n}", status=TaskStatus(state=TaskState.RUNNING)) for n in range(10)])
+        await eventually(lambda: len(opened.view().find(Task, "state", "running")) == 10)
+        assert store.meddle == 0
+        running.cancel()
