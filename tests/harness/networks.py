@@ -47,7 +47,7 @@ class World:
         spec = SandboxSpec(
             container_id=hex_id(),
             name=name,
-            hostname=name,
+            hostname=f"host-{name}",
             attachments=wishes,
             ports=tuple(ports),
             **options,  # type: ignore[arg-type]
