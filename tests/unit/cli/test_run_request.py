@@ -50,10 +50,16 @@ def test_command_is_untouched() -> None:
         ("--detach=true --init=false", {"AttachStdout": False, "AttachStderr": False, "HostConfig": {"Init": False}}),
         ("-e A=1 -e B=x=y", {"Env": ["A=1", "B=x=y"]}),
         ("-l a=b -l c", {"Labels": {"a": "b", "c": ""}}),
-        ("-u 1000:100 -w /srv -h box --domainname lan", {"User": "1000:100", "WorkingDir": "/srv", "Hostname": "box", "Domainname": "lan"}),
+        (
+            "-u 1000:100 -w /srv -h box --domainname lan",
+            {"User": "1000:100", "WorkingDir": "/srv", "Hostname": "box", "Domainname": "lan"},
+        ),
         ("--entrypoint /bin/sh", {"Entrypoint": ["/bin/sh"]}),
         ("--stop-signal INT --stop-timeout 3", {"StopSignal": "INT", "StopTimeout": 3}),
-        ("-m 512m --memory-swap -1 --cpus 1.5", {"HostConfig": {"Memory": 536870912, "MemorySwap": -1, "NanoCpus": 1500000000}}),
+        (
+            "-m 512m --memory-swap -1 --cpus 1.5",
+            {"HostConfig": {"Memory": 536870912, "MemorySwap": -1, "NanoCpus": 1500000000}},
+        ),
         ("--pids-limit 100 --cpu-shares 512", {"HostConfig": {"PidsLimit": 100, "CpuShares": 512}}),
         ("--restart on-failure:3", {"HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}}}),
         ("--restart always", {"HostConfig": {"RestartPolicy": {"Name": "always"}}}),
@@ -62,50 +68,177 @@ def test_command_is_untouched() -> None:
         ("--cap-add NET_ADMIN --cap-drop ALL", {"HostConfig": {"CapAdd": ["NET_ADMIN"], "CapDrop": ["ALL"]}}),
         ("--security-opt no-new-privileges", {"HostConfig": {"SecurityOpt": ["no-new-privileges"]}}),
         ("--security-opt systempaths=unconfined", {"HostConfig": {"MaskedPaths": [], "ReadonlyPaths": []}}),
-        ("--privileged --read-only --pid host --ipc private --uts host", {"HostConfig": {"Privileged": True, "ReadonlyRootfs": True, "PidMode": "host", "IpcMode": "private", "UTSMode": "host"}}),
+        (
+            "--privileged --read-only --pid host --ipc private --uts host",
+            {
+                "HostConfig": {
+                    "Privileged": True,
+                    "ReadonlyRootfs": True,
+                    "PidMode": "host",
+                    "IpcMode": "private",
+                    "UTSMode": "host",
+                }
+            },
+        ),
         ("--sysctl net.ipv4.ip_forward=1", {"HostConfig": {"Sysctls": {"net.ipv4.ip_forward": "1"}}}),
-        ("--device /dev/fuse --device /dev/a:/dev/b:r", {"HostConfig": {"Devices": [
-            {"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "rwm"},
-            {"PathOnHost": "/dev/a", "PathInContainer": "/dev/b", "CgroupPermissions": "r"},
-        ]}}),
-        ("--device-read-bps /dev/sda:1mb", {"HostConfig": {"BlkioDeviceReadBps": [{"Path": "/dev/sda", "Rate": 1048576}]}}),
+        (
+            "--device /dev/fuse --device /dev/a:/dev/b:r",
+            {
+                "HostConfig": {
+                    "Devices": [
+                        {"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "rwm"},
+                        {"PathOnHost": "/dev/a", "PathInContainer": "/dev/b", "CgroupPermissions": "r"},
+                    ]
+                }
+            },
+        ),
+        (
+            "--device-read-bps /dev/sda:1mb",
+            {"HostConfig": {"BlkioDeviceReadBps": [{"Path": "/dev/sda", "Rate": 1048576}]}},
+        ),
         ("--gpus all", {"HostConfig": {"DeviceRequests": [{"Count": -1, "Capabilities": [["gpu"]]}]}}),
-        ("--tmpfs /run:size=64m --tmpfs /tmp --shm-size 1g", {"HostConfig": {"Tmpfs": {"/run": "size=64m", "/tmp": ""}, "ShmSize": 1 << 30}}),
+        (
+            "--tmpfs /run:size=64m --tmpfs /tmp --shm-size 1g",
+            {"HostConfig": {"Tmpfs": {"/run": "size=64m", "/tmp": ""}, "ShmSize": 1 << 30}},
+        ),
         ("-v data:/data:ro -v /cache", {"HostConfig": {"Binds": ["data:/data:ro"]}, "Volumes": {"/cache": {}}}),
-        ("--mount type=bind,src=/a,dst=/b,ro,bind-propagation=rslave", {"HostConfig": {"Mounts": [
-            {"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True, "BindOptions": {"Propagation": "rslave"}}
-        ]}}),
-        ("--mount src=v,dst=/b,volume-opt=type=nfs,volume-nocopy,volume-subpath=x", {"HostConfig": {"Mounts": [
-            {"Type": "volume", "Source": "v", "Target": "/b", "VolumeOptions": {"DriverConfig": {"Options": {"type": "nfs"}}, "NoCopy": True, "Subpath": "x"}}
-        ]}}),
-        ("--mount type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=0700", {"HostConfig": {"Mounts": [
-            {"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1048576, "Mode": 0o700}}
-        ]}}),
-        ("-p 8080:80", {"ExposedPorts": {"80/tcp": {}}, "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}}}),
-        ("-p 127.0.0.1:53:53/udp -p [::1]::80", {"ExposedPorts": {"53/udp": {}, "80/tcp": {}}, "HostConfig": {"PortBindings": {
-            "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "53"}], "80/tcp": [{"HostIp": "::1", "HostPort": ""}],
-        }}}),
-        ("-p 7000-7001:80-81", {"ExposedPorts": {"80/tcp": {}, "81/tcp": {}}, "HostConfig": {"PortBindings": {
-            "80/tcp": [{"HostIp": "", "HostPort": "7000"}], "81/tcp": [{"HostIp": "", "HostPort": "7001"}],
-        }}}),
-        ("-p 7000-7010:80", {"ExposedPorts": {"80/tcp": {}}, "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "7000-7010"}]}}}),
-        ("-p published=80,target=8080", {"ExposedPorts": {"8080/tcp": {}}, "HostConfig": {"PortBindings": {"8080/tcp": [{"HostIp": "", "HostPort": "80"}]}}}),
-        ("-P --expose 90-91/udp", {"ExposedPorts": {"90/udp": {}, "91/udp": {}}, "HostConfig": {"PublishAllPorts": True}}),
+        (
+            "--mount type=bind,src=/a,dst=/b,ro,bind-propagation=rslave",
+            {
+                "HostConfig": {
+                    "Mounts": [
+                        {
+                            "Type": "bind",
+                            "Source": "/a",
+                            "Target": "/b",
+                            "ReadOnly": True,
+                            "BindOptions": {"Propagation": "rslave"},
+                        }
+                    ]
+                }
+            },
+        ),
+        (
+            "--mount src=v,dst=/b,volume-opt=type=nfs,volume-nocopy,volume-subpath=x",
+            {
+                "HostConfig": {
+                    "Mounts": [
+                        {
+                            "Type": "volume",
+                            "Source": "v",
+                            "Target": "/b",
+                            "VolumeOptions": {
+                                "DriverConfig": {"Options": {"type": "nfs"}},
+                                "NoCopy": True,
+                                "Subpath": "x",
+                            },
+                        }
+                    ]
+                }
+            },
+        ),
+        (
+            "--mount type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=0700",
+            {
+                "HostConfig": {
+                    "Mounts": [{"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1048576, "Mode": 0o700}}]
+                }
+            },
+        ),
+        (
+            "-p 8080:80",
+            {
+                "ExposedPorts": {"80/tcp": {}},
+                "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}},
+            },
+        ),
+        (
+            "-p 127.0.0.1:53:53/udp -p [::1]::80",
+            {
+                "ExposedPorts": {"53/udp": {}, "80/tcp": {}},
+                "HostConfig": {
+                    "PortBindings": {
+                        "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "53"}],
+                        "80/tcp": [{"HostIp": "::1", "HostPort": ""}],
+                    }
+                },
+            },
+        ),
+        (
+            "-p 7000-7001:80-81",
+            {
+                "ExposedPorts": {"80/tcp": {}, "81/tcp": {}},
+                "HostConfig": {
+                    "PortBindings": {
+                        "80/tcp": [{"HostIp": "", "HostPort": "7000"}],
+                        "81/tcp": [{"HostIp": "", "HostPort": "7001"}],
+                    }
+                },
+            },
+        ),
+        (
+            "-p 7000-7010:80",
+            {
+                "ExposedPorts": {"80/tcp": {}},
+                "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "7000-7010"}]}},
+            },
+        ),
+        (
+            "-p published=80,target=8080",
+            {
+                "ExposedPorts": {"8080/tcp": {}},
+                "HostConfig": {"PortBindings": {"8080/tcp": [{"HostIp": "", "HostPort": "80"}]}},
+            },
+        ),
+        (
+            "-P --expose 90-91/udp",
+            {"ExposedPorts": {"90/udp": {}, "91/udp": {}}, "HostConfig": {"PublishAllPorts": True}},
+        ),
         ("--network none", {"HostConfig": {"NetworkMode": "none"}}),
-        ("--network front --network-alias a --ip 10.0.0.5", {"HostConfig": {"NetworkMode": "front"}, "NetworkingConfig": {"EndpointsConfig": {
-            "front": {"Aliases": ["a"], "IPAMConfig": {"IPv4Address": "10.0.0.5"}},
-        }}}),
-        ("--network name=front,alias=x --network back", {"HostConfig": {"NetworkMode": "front"}, "NetworkingConfig": {"EndpointsConfig": {
-            "front": {"Aliases": ["x"]}, "back": {},
-        }}}),
-        ("--add-host db:10.0.0.1 --add-host v6=::1 --dns 1.1.1.1 --dns-search lan", {"HostConfig": {
-            "ExtraHosts": ["db:10.0.0.1", "v6:::1"], "Dns": ["1.1.1.1"], "DnsSearch": ["lan"],
-        }}),
-        ("--health-cmd true --health-interval 5s --health-retries 2", {"Healthcheck": {"Test": ["CMD-SHELL", "true"], "Interval": 5000000000, "Retries": 2}}),
+        (
+            "--network front --network-alias a --ip 10.0.0.5",
+            {
+                "HostConfig": {"NetworkMode": "front"},
+                "NetworkingConfig": {
+                    "EndpointsConfig": {
+                        "front": {"Aliases": ["a"], "IPAMConfig": {"IPv4Address": "10.0.0.5"}},
+                    }
+                },
+            },
+        ),
+        (
+            "--network name=front,alias=x --network back",
+            {
+                "HostConfig": {"NetworkMode": "front"},
+                "NetworkingConfig": {
+                    "EndpointsConfig": {
+                        "front": {"Aliases": ["x"]},
+                        "back": {},
+                    }
+                },
+            },
+        ),
+        (
+            "--add-host db:10.0.0.1 --add-host v6=::1 --dns 1.1.1.1 --dns-search lan",
+            {
+                "HostConfig": {
+                    "ExtraHosts": ["db:10.0.0.1", "v6:::1"],
+                    "Dns": ["1.1.1.1"],
+                    "DnsSearch": ["lan"],
+                }
+            },
+        ),
+        (
+            "--health-cmd true --health-interval 5s --health-retries 2",
+            {"Healthcheck": {"Test": ["CMD-SHELL", "true"], "Interval": 5000000000, "Retries": 2}},
+        ),
         ("--no-healthcheck", {"Healthcheck": {"Test": ["NONE"]}}),
-        ("--log-driver local --log-opt max-size=1m", {"HostConfig": {"LogConfig": {"Type": "local", "Config": {"max-size": "1m"}}}}),
+        (
+            "--log-driver local --log-opt max-size=1m",
+            {"HostConfig": {"LogConfig": {"Type": "local", "Config": {"max-size": "1m"}}}},
+        ),
     ],
-)  # fmt: skip
+)
 def test_flags(args: str, expected: dict[str, Any]) -> None:
     assert changed(*args.split()) == expected
 

@@ -35,25 +35,62 @@ def test_plain_service() -> None:
     [
         ("--name web --replicas 3", {**container(), "Name": "web", "Mode": {"Replicated": {"Replicas": 3}}}),
         ("--mode global", {**container(), "Mode": {"Global": {}}}),
-        ("--mode replicated-job --replicas 4 --max-concurrent 2", {**container(), "Mode": {"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 4}}}),
+        (
+            "--mode replicated-job --replicas 4 --max-concurrent 2",
+            {**container(), "Mode": {"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 4}}},
+        ),
         ("-e A=1 -u nobody -w /srv -t", container(Env=["A=1"], User="nobody", Dir="/srv", TTY=True)),
         ("--container-label a=b -l c=d", {**container(Labels={"a": "b"}), "Labels": {"c": "d"}}),
         ("--host db:10.0.0.1 --dns 1.1.1.1", container(Hosts=["10.0.0.1 db"], DNSConfig={"Nameservers": ["1.1.1.1"]})),
-        ("--secret key --config source=c,target=/etc/c,mode=0400", container(
-            Secrets=[{"SecretName": "key", "File": {"Name": "key", "UID": "0", "GID": "0", "Mode": 0o444}}],
-            Configs=[{"ConfigName": "c", "File": {"Name": "/etc/c", "UID": "0", "GID": "0", "Mode": 0o400}}],
-        )),
-        ("--health-cmd true --health-timeout 2s", container(Healthcheck={"Test": ["CMD-SHELL", "true"], "Timeout": 2000000000})),
-        ("--mount type=volume,source=d,target=/d", container(Mounts=[{"Type": "volume", "Source": "d", "Target": "/d"}])),
-        ("-p 8080:80", {**container(), "EndpointSpec": {"Ports": [{"Protocol": "tcp", "TargetPort": 80, "PublishMode": "ingress", "PublishedPort": 8080}]}}),
-        ("-p target=53,protocol=udp,mode=host --endpoint-mode dnsrr", {**container(), "EndpointSpec": {
-            "Mode": "dnsrr", "Ports": [{"Protocol": "udp", "TargetPort": 53, "PublishMode": "host"}],
-        }}),
-        ("--update-parallelism 0 --update-delay 1s", {**container(), "UpdateConfig": {
-            "Parallelism": 0, "Delay": 1000000000, "Monitor": 5000000000, "FailureAction": "pause", "Order": "stop-first",
-        }}),
+        (
+            "--secret key --config source=c,target=/etc/c,mode=0400",
+            container(
+                Secrets=[{"SecretName": "key", "File": {"Name": "key", "UID": "0", "GID": "0", "Mode": 0o444}}],
+                Configs=[{"ConfigName": "c", "File": {"Name": "/etc/c", "UID": "0", "GID": "0", "Mode": 0o400}}],
+            ),
+        ),
+        (
+            "--health-cmd true --health-timeout 2s",
+            container(Healthcheck={"Test": ["CMD-SHELL", "true"], "Timeout": 2000000000}),
+        ),
+        (
+            "--mount type=volume,source=d,target=/d",
+            container(Mounts=[{"Type": "volume", "Source": "d", "Target": "/d"}]),
+        ),
+        (
+            "-p 8080:80",
+            {
+                **container(),
+                "EndpointSpec": {
+                    "Ports": [{"Protocol": "tcp", "TargetPort": 80, "PublishMode": "ingress", "PublishedPort": 8080}]
+                },
+            },
+        ),
+        (
+            "-p target=53,protocol=udp,mode=host --endpoint-mode dnsrr",
+            {
+                **container(),
+                "EndpointSpec": {
+                    "Mode": "dnsrr",
+                    "Ports": [{"Protocol": "udp", "TargetPort": 53, "PublishMode": "host"}],
+                },
+            },
+        ),
+        (
+            "--update-parallelism 0 --update-delay 1s",
+            {
+                **container(),
+                "UpdateConfig": {
+                    "Parallelism": 0,
+                    "Delay": 1000000000,
+                    "Monitor": 5000000000,
+                    "FailureAction": "pause",
+                    "Order": "stop-first",
+                },
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_create(args: str, expected: dict[str, Any]) -> None:
     assert made(*args.split()) == expected
 
