@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -222,7 +222,7 @@ async def test_beats_keep_the_session_alive(world: World) -> None:
 
 
 def lines(count: int) -> list[LogLine]:
-    return [LogLine(datetime.now(UTC), 1 + number % 2, f"line {number}\n".encode()) for number in range(count)]
+    return [LogLine(time.time_ns(), 1 + number % 2, f"line {number}\n".encode()) for number in range(count)]
 
 
 @pytest.mark.parametrize(("options", "expected"), [({}, 3000), ({"tail": 10}, 10), ({"stderr": False}, 1500)])

@@ -7,7 +7,7 @@ container is for (restart policy, health, names) is worker/engine's; its root fi
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -104,11 +104,18 @@ class Runtime(Protocol):
     async def pids(self, id: str) -> Sequence[int]: ...
 
 
-class LogLine(msgspec.Struct, frozen=True):
-    time: datetime
+class LogLine(msgspec.Struct, frozen=True, gc=False):
+    """A line of a log; `nanos` since the epoch."""
+
+    nanos: int
     stream: int  # 1 stdout, 2 stderr
     data: bytes  # with its newline, where it had one
-    nanos: int = 0  # since the epoch: `time` in full precision
+
+    @property
+    def time(self) -> datetime:
+        """The same moment, cut to microseconds."""
+        seconds, rest = divmod(self.nanos, 1_000_000_000)
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
 
 
 class LogReader(Protocol):

@@ -6,7 +6,7 @@ Pure: bytes in, whole lines out. Which bytes, and from which files, is logs.py's
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 
 from worker.runtime.base import LogLine
 
@@ -21,7 +21,7 @@ class Parser:
     def __init__(self) -> None:
         self._rest = b""
         self._parts: dict[int, tuple[bytes, bytearray]] = {}  # stream → time, data so far
-        self._second = b""
+        self._second = self._offset = b""
         self._epoch = 0
 
     def feed(self, data: bytes) -> list[LogLine]:
@@ -33,17 +33,18 @@ class Parser:
     def end(self) -> list[LogLine]:
         """What is left of lines whose end was never written."""
         parts, self._parts = self._parts, {}
-        return [self._line(time, stream, bytes(data)) for stream, (time, data) in parts.items()]
+        return [LogLine(self._nanos(time), stream, bytes(data)) for stream, (time, data) in parts.items()]
 
     def _record(self, record: bytes) -> LogLine | None:
-        fields = record.split(b" ", 3)
-        if len(fields) != 4 or (stream := _STREAMS.get(fields[1])) is None:
+        try:
+            time, name, flag, data = record.split(b" ", 3)
+            stream = _STREAMS[name]
+        except (ValueError, KeyError):
             return None
-        time, _, flag, data = fields
         whole = flag[:1] == b"F"
-        if stream in self._parts or not whole:
+        if not whole or stream in self._parts:
             return self._join(stream, time, data, whole)
-        return self._line(time, stream, data + b"\n")
+        return LogLine(self._nanos(time), stream, data + b"\n")
 
     def _join(self, stream: int, time: bytes, data: bytes, whole: bool) -> LogLine | None:
         first, joined = self._parts.setdefault(stream, (time, bytearray()))
@@ -51,24 +52,18 @@ class Parser:
         if not whole and len(joined) < MAX_LINE:
             return None
         del self._parts[stream]
-        return self._line(first, stream, bytes(joined))
-
-    def _line(self, time: bytes, stream: int, data: bytes) -> LogLine:
-        nanos = self._nanos(time)
-        moment = datetime.fromtimestamp(nanos // 1_000_000_000, UTC).replace(microsecond=nanos // 1000 % 1_000_000)
-        return LogLine(moment, stream, data, nanos)
+        return LogLine(self._nanos(first), stream, bytes(joined))
 
     def _nanos(self, time: bytes) -> int:
         """Nanoseconds since the epoch of "2026-01-31T12:00:00.123456789+00:00"."""
-        second = time[:19] + time[29:]
-        if second != self._second:
-            self._second = second
+        second, digits, offset = time[:19], time[20:29], time[29:]
+        if second != self._second or offset != self._offset:
+            self._second, self._offset = second, offset
             try:
-                self._epoch = int(datetime.fromisoformat(second.decode()).timestamp())
+                self._epoch = int(datetime.fromisoformat((second + offset).decode()).timestamp()) * 1_000_000_000
             except ValueError:
                 self._epoch = 0
-        digits = time[20:29]
-        return self._epoch * 1_000_000_000 + (int(digits) if digits.isdigit() else 0)
+        return self._epoch + (int(digits) if digits.isdigit() else 0)
 
 
 def tail_start(fd: int, lines: int) -> tuple[int, int]:
