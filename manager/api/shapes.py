@@ -85,6 +85,8 @@ def task(view: View, object: Task) -> Json:
     raw = builtins(replace(full, networks_attachments=[], endpoint_ports=[], restarts=[], settled_at=None, spec=None))
     raw.pop("SpecVersion", None)
     raw["Spec"] = task_spec(full.spec or TaskSpec())
+    if object.job_iteration is not None and object.slot:
+        raw["Slot"] = object.slot - 1  # clients count a job's slots from 0
     raw.setdefault("Labels", {})
     raw["DesiredState"] = object.desired_state.value
     raw["Status"] = _status(object)

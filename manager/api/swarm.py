@@ -15,6 +15,7 @@ from aiohttp import web
 from common.errors import InvalidArgument, NotAcceptable, Unavailable, Unsupported, VersionConflict
 from common.model import Cluster, ClusterSpec, Config, Network, Node, NodeSpec, Secret, Service, Task
 from common.model.base import Spec
+from common.model.node import DispatcherConfig, ManagerStatus, RaftConfig
 from manager.api import http, shapes
 from manager.api.context import Context
 from manager.bootstrap import manager_node, predefined, seed, tokens
@@ -176,7 +177,7 @@ def _initialized(cluster: Cluster, given: InitRequest) -> Cluster:
     return replace(
         cluster,
         implicit=False,
-        spec=given.spec,
+        spec=_with_defaults(given.spec),
         join_tokens=tokens(),
         data_path_port=given.data_path_port or cluster.data_path_port,
         default_addr_pool=given.default_addr_pool or cluster.default_addr_pool,
@@ -186,12 +187,35 @@ def _initialized(cluster: Cluster, given: InitRequest) -> Cluster:
 
 def _own_node(view: View, node_id: str, given: InitRequest) -> list[Change]:
     node = view.get(Node, node_id) or manager_node(node_id)
-    wanted = replace(node, spec=replace(node.spec, availability=given.availability))
+    status = replace(node.manager_status or ManagerStatus(), addr=_manager_address(given.advertise_addr))
+    spec = replace(node.spec, availability=given.availability or "active")
+    wanted = replace(node, spec=spec, manager_status=status)
     return [] if wanted == node else [Put(wanted)]
 
 
+def _with_defaults(spec: ClusterSpec) -> ClusterSpec:
+    """Clients send 0 for what their user did not say."""
+    dispatcher, raft, known = spec.dispatcher, spec.raft, RaftConfig()
+    return replace(
+        spec,
+        dispatcher=dispatcher if dispatcher.heartbeat_period else DispatcherConfig(),
+        raft=replace(
+            raft,
+            election_tick=raft.election_tick or known.election_tick,
+            heartbeat_tick=raft.heartbeat_tick or known.heartbeat_tick,
+            snapshot_interval=raft.snapshot_interval or known.snapshot_interval,
+        ),
+    )
+
+
+def _manager_address(advertised: str) -> str:
+    """Where other nodes would find this manager: host and port."""
+    host, colon, port = advertised.rpartition(":")
+    return f"{host}:{port}" if colon and port.isdecimal() else f"{advertised or '127.0.0.1'}:{PORT}"
+
+
 def _check_init(given: InitRequest) -> None:
-    _check_spec(given.spec)
+    _check_spec(_with_defaults(given.spec))
     if given.auto_lock_managers or given.spec.encryption_config.auto_lock_managers:
         raise Unsupported("locking managers with a key is not supported yet: leave autolock off")
     if given.availability not in ("", "active", "pause", "drain"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 import aiohttp
 import msgspec
@@ -59,14 +60,15 @@ class Dispatcher:
             for session in self._sessions.values():
                 session.close("the manager stops")
 
-    async def logs(self, task: Task, options: wire.LogRequest) -> AsyncIterator[wire.LogChunk]:
+    async def logs(self, task: Task, options: wire.LogRequest) -> AsyncGenerator[wire.LogChunk, None]:
         """The task's log, the last chunk with `end`; the request's id is made here. Raises Unavailable where the task's
         node has no session with this manager."""
         session = self._sessions.get(task.node_id)
         if session is None:
             raise unreachable(task.node_id)
-        async for chunk in session.logs.read(msgspec.structs.replace(options, task_id=task.id)):
-            yield chunk
+        async with aclosing(session.logs.read(msgspec.structs.replace(options, task_id=task.id))) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def _follow(self) -> None:
         async for event in self._events:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -35,7 +35,7 @@ class LogStreams:
         for id, queue in self._open.items():
             queue.put_nowait(LogChunk(id=id, end=True, error="the connection to the task's node was lost"))
 
-    async def read(self, options: LogRequest) -> AsyncIterator[LogChunk]:
+    async def read(self, options: LogRequest) -> AsyncGenerator[LogChunk, None]:
         """The chunks of one log, up to and with the one that ends it."""
         request = msgspec.structs.replace(options, id=object_id())
         with self._stream(request) as queue:

@@ -6,9 +6,12 @@ and loading sorts it out.
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
 
-from common.errors import ShoalError
+from common.durable import sync_folder
+from common.errors import Conflict, ShoalError
 from manager.raft.core import Config, Durable, Entry, HardState, Ready, Snapshot
 from manager.raft.snapshots import SnapshotFiles
 from manager.raft.wal import SEGMENT, Record, Wal
@@ -22,10 +25,13 @@ class Storage:
         self._wal = Wal(folder / "wal")
         self._snapshots = SnapshotFiles(folder / "snapshots")
         self._hard_state = HardState()
+        self._lock = -1
 
     def load(self, bootstrap: Config) -> Durable:
         """What was durable when the last process ended. A new member starts with the configuration `bootstrap` (empty
-        where it waits for a leader to add it). Raises ShoalError where the files are damaged."""
+        where it waits for a leader to add it). Raises ShoalError where the files are damaged, Conflict where another
+        process uses them."""
+        self._lock_folder()
         self._snapshots.tidy()
         snapshot = self._snapshots.load()
         if snapshot is None:
@@ -38,6 +44,7 @@ class Storage:
         if _void(snapshot, entries, self._folder):
             self._wal.append(Record(self._hard_state, reset=snapshot.index))
             entries = []
+        sync_folder(self._folder)
         return Durable(self._hard_state, snapshot, [entry for entry in entries if entry.index > snapshot.index])
 
     def save(self, ready: Ready) -> None:
@@ -64,12 +71,26 @@ class Storage:
 
     def close(self) -> None:
         self._wal.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def load_snapshot(self) -> Snapshot:
         """The newest snapshot with its data, for a follower that needs it."""
         snapshot = self._snapshots.load()
         assert snapshot is not None, "load() has put the first one there"
         return snapshot
+
+    def _lock_folder(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(self._folder.parent)
+        self._lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"another manager uses {self._folder}: stop it first, or choose another root folder"
+            ) from None
 
     def _release(self, index: int) -> None:
         self._wal.release(index)

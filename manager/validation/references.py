@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.errors import InvalidArgument, NotFound
-from common.model import Config, ContainerSpec, Network, Secret, ServiceSpec
+from common.model import Config, ContainerSpec, Network, Secret, ServiceMode, ServiceSpec
 from common.model.service import NetworkAttachmentConfig
 from manager.allocator.services import published
 from manager.api.lookup import search
@@ -12,14 +12,25 @@ from manager.store.base import View
 
 
 def normalized(view: View, spec: ServiceSpec) -> ServiceSpec:
-    """`spec` with its networks in one place, by id, and its runtime named. Raises InvalidArgument, NotFound."""
+    """`spec` with its networks in one place, by id, and with what clients expect to be named. Raises InvalidArgument,
+    NotFound."""
     given = spec.task_template.networks or spec.networks
     networks = [_attachment(view, attachment) for attachment in given]
     targets = [attachment.target for attachment in networks]
     if len(set(targets)) < len(targets):
         raise InvalidArgument("invalid networks: a network is named twice")
     template = replace(spec.task_template, networks=networks, runtime="container")
-    return replace(spec, networks=[], task_template=template)
+    return replace(spec, networks=[], task_template=template, mode=_counted(spec.mode))
+
+
+def _counted(mode: ServiceMode) -> ServiceMode:
+    """A job with its numbers: one task at once, and as many completions as tasks at once."""
+    job = mode.replicated_job
+    if job is None:
+        return mode
+    concurrent = 1 if job.max_concurrent is None else job.max_concurrent
+    total = concurrent if job.total_completions is None else job.total_completions
+    return replace(mode, replicated_job=replace(job, max_concurrent=concurrent, total_completions=total))
 
 
 def check_references(view: View, spec: ServiceSpec, service_id: str = "") -> None:
