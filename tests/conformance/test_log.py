@@ -191,6 +191,12 @@ async def test_a_half_written_snapshot_does_no_harm(tmp_path: Path) -> None:
     assert not aside.exists()
 
 
+async def test_two_processes_cannot_use_one_folder(tmp_path: Path) -> None:
+    async with raft(tmp_path).run(Recorder()):
+        with pytest.raises(Conflict, match="another manager uses"):
+            await put(raft(tmp_path), Recorder())
+
+
 async def test_segments_and_snapshots_that_are_not_needed_go(tmp_path: Path) -> None:
     await put(raft(tmp_path, snapshot_every=5), Recorder(), *(b"%d" % n for n in range(200)))
     await put(raft(tmp_path, snapshot_every=5), Recorder(), *(b"%d" % n for n in range(20)))
