@@ -65,8 +65,10 @@ def _links(netns: str) -> list[str]:
 
 
 def _ruleset(netns: str) -> str:
+    """Table by table, whatever order they were made in."""
     text = run("nsenter", f"--net=/run/netns/{netns}", "nft", "list", "ruleset")
-    return "\n".join(line for line in text.splitlines() if "counter" not in line)
+    tables = "\n".join(line for line in text.splitlines() if "counter" not in line).split("\ntable ")
+    return "\ntable ".join(sorted(table.removeprefix("table ") for table in tables))
 
 
 def _cgroup_roots() -> list[Path]:
