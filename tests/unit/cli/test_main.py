@@ -83,7 +83,7 @@ def test_commands(daemon: Fake, line: str, code: int, out: str, err: str, capsys
     [
         ("pss", 1, "unknown command: shoal pss. Did you mean 'ps'?"),
         ("container lst", 1, "unknown command: shoal container lst"),
-        ("ps --al", 125, "Did you mean '--all'?"),
+        ("ps --filtre x", 125, "'--filter'"),
         ("ps --filter x", 125, "write name=value"),
         ("run", 1, "Missing argument 'IMAGE'"),
         ("run --memory lots img", 125, "invalid size"),
