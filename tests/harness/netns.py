@@ -112,7 +112,7 @@ async def greeter(path: Path, name: str, port: int = 80, *, version: int = 4) ->
         writer.write(f"{name} {writer.get_extra_info('peername')[0]}".encode())
         writer.close()
 
-    listening = socket_in(path, f"{'0.0.0.0' if version == 4 else '::'}:{port}", version=version)  # noqa: S104
+    listening = socket_in(path, f"{'0.0.0.0' if version == 4 else '::'}:{port}", version=version)
     server = await asyncio.start_server(greet, sock=listening)
     try:
         yield

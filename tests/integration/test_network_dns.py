@@ -55,9 +55,7 @@ async def by_tcp(path: Path, *questions: bytes) -> list[bytes]:
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.11", 53))
         reader, writer = await asyncio.open_connection(sock=sock)
         writer.write(b"".join(len(q).to_bytes(2, "big") + q for q in questions))
-        answers = []
-        for _ in questions:
-            answers.append(await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big")))
+        answers = [await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big")) for _ in questions]
         writer.close()
     return answers
 

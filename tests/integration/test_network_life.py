@@ -158,8 +158,11 @@ async def test_endpoint_options() -> None:
             await here.open("two", at("net", "10.51.0.1"))
         with pytest.raises(Unsupported, match="endpoint option"):
             await here.open("two", at("net", driver_opts={"x": "y"}))
-        with pytest.raises(InvalidArgument, match="user configured subnets|user defined networks"):
+        with pytest.raises(InvalidArgument, match="user defined networks only"):
             await here.open("two", at("bridge", "172.16.0.9"))
+        await here.networks.create(NetworkSpec(name="auto"))
+        with pytest.raises(InvalidArgument, match="user configured subnets"):
+            await here.open("two", at("auto", "172.17.0.9"))
 
 
 async def test_what_networks_refuse() -> None:
@@ -239,7 +242,12 @@ async def test_events_tell_what_happened() -> None:
         await here.networks.close(one.container_id)
         await here.networks.remove("net")
         seen = [(e.action, e.actor.attributes.get("container", "")) for e in here.events.recent()]
-        assert seen == [("create", ""), ("connect", one.container_id), ("disconnect", one.container_id), ("destroy", "")]
+        assert seen == [
+            ("create", ""),
+            ("connect", one.container_id),
+            ("disconnect", one.container_id),
+            ("destroy", ""),
+        ]
 
 
 async def test_many_sandboxes_at_once() -> None:

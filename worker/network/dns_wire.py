@@ -127,7 +127,7 @@ def _name(data: bytes, offset: int) -> tuple[str, int]:
     """A name without compression, and where it ends. Raises ValueError, IndexError."""
     labels, start = [], offset
     while length := data[offset]:
-        if length > 63 or offset + length >= len(data) or offset - start > 253:
+        if length > 63 or offset + length >= len(data) or offset + length - start > 253:
             raise ValueError("bad label")
         labels.append(data[offset + 1 : offset + 1 + length])
         offset += 1 + length
