@@ -27,7 +27,8 @@ class ExecWish(EngineSpec, frozen=True, kw_only=True):
     privileged: bool = False
     user: str = ""
     working_dir: str = ""
-    detach: bool = False  # old clients send it here as well; it is start's to decide
+    detach: bool = False  # some clients send it here as well; it is start's to decide
+    container: str = ""  # and this, which the path has named
 
 
 def process(container: Container, wish: ExecWish) -> dict[str, Any]:
