@@ -74,9 +74,10 @@ async def _engine(settings: Settings) -> AsyncIterator[Engine]:
 
 
 def _routes(engine: Engine, manager: Manager, node_id: str) -> list[web.RouteDef]:
-    modules = (archive, containers, execs, images, networks, streams, volumes)
+    modules = (archive, containers, execs, images, streams, volumes)
     return [
         *chain.from_iterable(module.routes(engine) for module in modules),
         *system.routes(engine, manager, node_id),
+        *networks.routes(engine, manager),
         *cluster.routes(manager),
     ]

@@ -18,7 +18,6 @@ from common.settings import Settings
 from worker.api.http import version
 
 _PREFIXES = ("swarm", "nodes", "services", "tasks", "secrets", "configs")
-_CHUNK = 64 * 1024
 _PATIENCE = 5.0  # seconds that a request waits for a manager that does not listen yet
 _RETRY = 0.05
 _HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "host", "content-length", "server", "date"}
@@ -71,7 +70,7 @@ class Manager:
     async def _forward(self, request: web.Request, path: str) -> web.StreamResponse:
         headers = {name: text for name, text in request.headers.items() if name.lower() not in _HOP}
         headers["X-Api-Version"] = "{}.{}".format(*version(request))
-        data = request.content.iter_chunked(_CHUNK) if request.body_exists else None
+        data = await request.read() if request.body_exists else None
         async with self.request(request.method, path, params=request.query, data=data, headers=headers) as response:
             return await _relay(request, response)
 

@@ -1,4 +1,4 @@
-"""The network endpoints: this node's networks, and the cluster's networks that are known here.
+"""The network endpoints: this node's networks, and the cluster's, which the manager tells and changes.
 
 What happens to containers on connect and disconnect is worker/engine's, so that stopped containers change too.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
@@ -17,6 +19,7 @@ from common.model import NetworkInspect, NetworkSpec
 from common.model.base import EngineSpec
 from common.model.container import EndpointSettings
 from common.moments import moment
+from worker.api.cluster import Manager
 from worker.api.http import answer, body, empty
 from worker.engine.node import Engine
 
@@ -35,39 +38,65 @@ class DisconnectRequest(EngineSpec, frozen=True, kw_only=True):
     force: bool = False
 
 
-def routes(engine: Engine) -> list[web.RouteDef]:
+def routes(engine: Engine, manager: Manager) -> list[web.RouteDef]:
     return [
-        web.get("/networks", partial(_list, engine)),
-        web.post("/networks/create", partial(_create, engine)),
+        web.get("/networks", partial(_list, engine, manager)),
+        web.post("/networks/create", partial(_create, engine, manager)),
         web.post("/networks/prune", partial(_prune, engine)),
-        web.get("/networks/{id}", partial(_inspect, engine)),
-        web.delete("/networks/{id}", partial(_remove, engine)),
+        web.get("/networks/{id}", partial(_inspect, engine, manager)),
+        web.delete("/networks/{id}", partial(_remove, engine, manager)),
         web.post("/networks/{id}/connect", partial(_connect, engine)),
         web.post("/networks/{id}/disconnect", partial(_disconnect, engine)),
     ]
 
 
-async def _list(engine: Engine, request: web.Request) -> web.Response:
-    filters = Filters.parse(request.query.get("filters"), _LIST_FILTERS)
-    found = [network for network in engine.networks.list() if _wanted(network, filters)]
-    return answer([msgspec.structs.replace(network, containers={}) for network in found])
+async def _list(engine: Engine, manager: Manager, request: web.Request) -> web.Response:
+    text = request.query.get("filters", "")
+    filters = Filters.parse(text, _LIST_FILTERS)
+    found = [network for network in engine.networks.list() if network.scope == "local" and _wanted(network, filters)]
+    cluster = await manager.get("/networks", [], **({"filters": text} if text else {}))
+    return answer([*(msgspec.structs.replace(network, containers={}) for network in found), *cluster])
 
 
-async def _inspect(engine: Engine, request: web.Request) -> web.Response:
-    network = engine.networks.inspect(request.match_info["id"])
-    scope = request.query.get("scope", "")
-    if scope and scope != network.scope:
-        raise NotFound(f"network {request.match_info['id']} not found", ("network", request.match_info["id"]))
-    return answer(network)
+async def _inspect(engine: Engine, manager: Manager, request: web.Request) -> web.Response:
+    reference, scope = request.match_info["id"], request.query.get("scope", "")
+    local = _local(engine, reference)
+    if local is not None and scope in ("", local.scope):
+        return answer(local)
+    cluster = await manager.get(f"/networks/{quote(reference, safe='')}", None) if scope in ("", "swarm") else None
+    if cluster is None:
+        raise NotFound(f"network {reference} not found", ("network", reference))
+    return answer(_with_containers(engine, cluster))
 
 
-async def _create(engine: Engine, request: web.Request) -> web.Response:
-    created = await engine.networks.create(await body(request, NetworkSpec))
+def _local(engine: Engine, reference: str) -> NetworkInspect | None:
+    """The node's own network of that name or id; None also for one of the cluster that is known here."""
+    try:
+        found = engine.networks.inspect(reference)
+    except NotFound:
+        return None
+    return found if found.scope == "local" else None
+
+
+def _with_containers(engine: Engine, cluster: dict[str, Any]) -> dict[str, Any]:
+    """A cluster's network with the containers that are on it here."""
+    known = next((network for network in engine.networks.list() if network.id == cluster["Id"]), None)
+    return {**cluster, "Containers": known.containers} if known is not None else cluster
+
+
+async def _create(engine: Engine, manager: Manager, request: web.Request) -> web.StreamResponse:
+    wish = await body(request, NetworkSpec)
+    if wish.driver == "overlay" or wish.scope == "swarm":
+        return await manager.forward(request, "/networks/create")
+    created = await engine.networks.create(wish)
     return answer({"Id": created, "Warning": ""}, 201)
 
 
-async def _remove(engine: Engine, request: web.Request) -> web.Response:
-    await engine.networks.remove(request.match_info["id"])
+async def _remove(engine: Engine, manager: Manager, request: web.Request) -> web.StreamResponse:
+    reference = request.match_info["id"]
+    if _local(engine, reference) is None:
+        return await manager.forward(request, f"/networks/{quote(reference, safe='')}")
+    await engine.networks.remove(reference)
     return empty()
 
 

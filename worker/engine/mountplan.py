@@ -89,7 +89,9 @@ def _bind_options(point: MountPoint) -> list[str]:
     if point.rw:
         return [propagation, "rw"]
     recursive = point.recursive and point.recursive_read_only != "off" and propagation == "rprivate"
-    return [propagation, "ro", *(["rro"] if recursive and point.type == "bind" else [])]
+    # On a file "rro" says nothing more than "ro", and crun refuses it.
+    folder = point.type == "bind" and os.path.isdir(point.source)
+    return [propagation, "ro", *(["rro"] if recursive and folder else [])]
 
 
 def _bind(source: str, destination: str, options: list[str], *, recursive: bool = True) -> dict[str, Any]:
