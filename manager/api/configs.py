@@ -79,7 +79,7 @@ class Configs:
 def _check(spec: ConfigSpec) -> None:
     check_file_name("config", spec.name)
     check_labels(spec.labels)
-    if spec.templating is not None:
-        raise Unsupported(f"template driver {spec.templating.name!r} is not supported for configs")
+    if spec.templating is not None and spec.templating.name != "golang":
+        raise Unsupported(f"template driver {spec.templating.name!r} is not supported for configs: use golang")
     if not 0 < len(spec.data) <= MAX_CONFIG:
         raise InvalidArgument(f"config data must be larger than 0 and less than {MAX_CONFIG} bytes")

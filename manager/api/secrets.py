@@ -84,8 +84,8 @@ def _check(spec: SecretSpec) -> None:
     check_labels(spec.labels)
     if spec.driver is not None:
         raise Unsupported(f"secret driver {spec.driver.name!r} is not supported: give the secret's data")
-    if spec.templating is not None:
-        raise Unsupported(f"template driver {spec.templating.name!r} is not supported for secrets")
+    if spec.templating is not None and spec.templating.name != "golang":
+        raise Unsupported(f"template driver {spec.templating.name!r} is not supported for secrets: use golang")
     if not 0 < len(spec.data) <= MAX_SECRET:
         raise InvalidArgument(f"secret data must be larger than 0 and less than {MAX_SECRET} bytes")
 
