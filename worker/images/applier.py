@@ -245,7 +245,7 @@ def _parts(name: str) -> list[str]:
         raise InvalidArgument(f"the archive's name {name!r} contains '..', which could lead out of its root")
     if len(parts) > _MAX_DEPTH:
         raise InvalidArgument(f"the archive has folders nested more than {_MAX_DEPTH} deep: {name[:60]!r}…")
-    if any(len(os.fsencode(part)) > 255 for part in parts):
+    if any(len(part) > 63 and len(os.fsencode(part)) > 255 for part in parts):
         raise InvalidArgument(f"the archive has a file name longer than 255 bytes: {name[:60]!r}…")
     return parts
 

@@ -119,7 +119,7 @@ def _gzip_writer(writer: BlobWriter) -> Callable[[bytes], None]:
     """A function that compresses what it is given into `writer`; b"" ends the stream."""
     from isal import isal_zlib
 
-    codec = isal_zlib.compressobj(2, isal_zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    codec = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 16 + zlib.MAX_WBITS)
 
     def write(data: bytes) -> None:
         packed = codec.compress(data) if data else codec.flush()

@@ -145,8 +145,7 @@ class Roots:
         if self._records.pop(container, None) is None:
             return
         folder = self._folder(container)
-        grave = folder.with_name(f"tmp-{container}")
-        await remove_tree(grave)
+        grave = folder.with_name(f"tmp-{container}-gone")
         os.rename(folder, grave)
         await remove_tree(grave)
 
