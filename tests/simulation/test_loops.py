@@ -9,7 +9,7 @@ import pytest
 
 from common.model import EndpointSpec, PortConfig, Service, ServiceMode, ServiceSpec, Task, TaskState, UpdateConfig
 from common.model.service import SECOND, Global, Limit, Replicated, Reservation, ResourceRequirements, TaskRestartPolicy
-from simulation.cluster import Simulation, template
+from tests.simulation.cluster import Simulation, template
 
 replace = msgspec.structs.replace
 ENDED_UPDATES = (None, "completed", "paused", "rollback_completed", "rollback_paused")
