@@ -6,6 +6,7 @@ Each part is its own module's work; here they are put together. The launcher tur
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import structlog
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 async def run(settings: Settings, node_id: str) -> None:
     """Serve until cancelled. Raises ShoalError where the store cannot be opened, LoopError where a loop fails."""
     async with open_store(_log(settings, node_id)) as store:
+        gc.freeze()  # what was loaded lives as long as this process: the collector need not walk it again and again
         vault = Vault(settings.root)
         dispatcher = Dispatcher(store, vault.open)
         context = Context(store, dispatcher, vault, node_id)

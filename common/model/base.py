@@ -1,6 +1,7 @@
 """What all objects of the model share: naming on the wire, versions, immutability.
 
 One msgspec Struct per object gives validation, JSON for the API (Docker's names) and MessagePack for log and wire.
+Objects are trees without cycles, so the garbage collector is spared them (`gc=False`): a manager holds very many.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ def engine_name(field: str) -> str:
     return "".join("ID" if word == "id" else word.capitalize() for word in field.split("_"))
 
 
-class Spec(msgspec.Struct, frozen=True, omit_defaults=True, rename=swarm_name, kw_only=True):
+class Spec(msgspec.Struct, frozen=True, omit_defaults=True, rename=swarm_name, kw_only=True, gc=False):
     """Base of cluster specs and their parts: Swarm's spelling, empty fields left out."""
 
 
-class EngineSpec(msgspec.Struct, frozen=True, rename=engine_name, kw_only=True):
+class EngineSpec(msgspec.Struct, frozen=True, rename=engine_name, kw_only=True, gc=False):
     """Base of container types: Docker's engine spelling, every field written, as `docker inspect` shows them."""
 
 
@@ -40,7 +41,7 @@ class Version(Spec, omit_defaults=False, frozen=True, kw_only=True):
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Object(msgspec.Struct, frozen=True, omit_defaults=True, rename=swarm_name, kw_only=True):
+class Object(msgspec.Struct, frozen=True, omit_defaults=True, rename=swarm_name, kw_only=True, gc=False):
     """Base of what the store keeps. `version.index` is the store revision of the last change, 0 before the first commit."""
 
     id: str

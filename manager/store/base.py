@@ -19,7 +19,7 @@ KINDS: tuple[type, ...] = (Cluster, Node, Service, Task, Network, Volume, Secret
 T = TypeVar("T", Cluster, Node, Service, Task, Network, Volume, Secret, Config)
 
 
-class Put(msgspec.Struct, frozen=True):
+class Put(msgspec.Struct, frozen=True, gc=False):
     """Create or replace one object. `object.version.index` is the version that the writer saw, 0 for a new object.
 
     The commit stamps the new version and `updated_at` (`created_at` too on creation); a writer leaves them alone.
@@ -28,7 +28,7 @@ class Put(msgspec.Struct, frozen=True):
     object: Stored
 
 
-class Delete(msgspec.Struct, frozen=True):
+class Delete(msgspec.Struct, frozen=True, gc=False):
     """Remove the object, which must be at the version that `object` carries."""
 
     object: Stored
@@ -37,7 +37,7 @@ class Delete(msgspec.Struct, frozen=True):
 Change = Put | Delete
 
 
-class Changed(msgspec.Struct, frozen=True):
+class Changed(msgspec.Struct, frozen=True, gc=False):
     """One object's part in a commit: `before` None on creation, `after` None on removal."""
 
     before: Stored | None
@@ -50,7 +50,7 @@ class Changed(msgspec.Struct, frozen=True):
         return found
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One commit: all that it changed, at one revision."""
 
     revision: int

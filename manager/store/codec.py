@@ -19,19 +19,19 @@ _DECODE: dict[str, Callable[[msgspec.Raw], Stored]] = {
 }
 
 
-class _Change(msgspec.Struct, frozen=True, array_like=True):
+class _Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     kind: str
     id: str
     version: int
     object: msgspec.Raw  # nil removes
 
 
-class _Entry(msgspec.Struct, frozen=True, array_like=True):
+class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     at: datetime
     changes: list[_Change]
 
 
-class _Snapshot(msgspec.Struct, frozen=True, array_like=True):
+class _Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     revision: int
     objects: list[tuple[str, msgspec.Raw]]
 

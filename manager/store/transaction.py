@@ -15,7 +15,7 @@ from manager.store.base import Changed, Event, Stored
 from manager.store.tables import Tables
 
 
-class Edit(msgspec.Struct, frozen=True):
+class Edit(msgspec.Struct, frozen=True, gc=False):
     """One change as it stands in the log: `object` None removes; `version` is what the writer saw, 0 for a new one."""
 
     kind: type
@@ -24,7 +24,7 @@ class Edit(msgspec.Struct, frozen=True):
     object: Stored | None
 
 
-class Transaction(msgspec.Struct, frozen=True):
+class Transaction(msgspec.Struct, frozen=True, gc=False):
     """`at` is the proposer's clock: it becomes created_at and updated_at on every replica."""
 
     at: datetime

@@ -13,7 +13,7 @@ class EntryKind(IntEnum):
     CONFIG = 2  # data is an encoded Config, in force from its commit on
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     index: int
     term: int
     data: bytes = b""
