@@ -76,8 +76,11 @@ class _Endpoints:
             keys=parse_keys(wish.detach_keys or DEFAULT) if wish.tty else b"",
         )
         attachment = Attachment(client, streams, wishes, self.engine.settings.root)
-        if await attachment.run(connection) is Ending.DETACHED:
+        ending = await attachment.run(connection)
+        if ending is Ending.DETACHED:
             self.execs.detached(claimed)
+        elif ending is Ending.ENDED:
+            await claimed.over.wait()  # a client asks for the exit code as soon as its connection ends
 
     async def resize(self, request: web.Request) -> web.StreamResponse:
         height, width = console_size(request)

@@ -5,6 +5,7 @@ They live in memory: a daemon that comes back knows nothing of its predecessor's
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,7 +36,8 @@ class Exec:
     starting: bool = False
     handle: ExecProcess | None = None
     exit_code: int | None = None
-    ended_at: float = field(default=0.0)
+    ended_at: float = 0.0
+    over: asyncio.Event = field(default_factory=asyncio.Event)  # set once the exit code is known
 
     @property
     def running(self) -> bool:
@@ -147,6 +149,7 @@ class Execs:
     def _ended(self, over: Exec, code: int) -> None:
         over.exit_code = code
         over.ended_at = time.monotonic()
+        over.over.set()
 
     def _forget_old(self) -> None:
         limit = time.monotonic() - KEPT
