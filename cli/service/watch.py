@@ -36,16 +36,28 @@ class Display:
 
 
 class Watcher:
-    """One service, from now until it converged. `run` returns, or raises CliError with why it will not."""
+    """One service, from now until it converged. `run` returns, or raises CliError with why it will not.
 
-    def __init__(self, client: Client, service_id: str, *, quiet: bool = False, monitor: float | None = None) -> None:
+    `rollback`: going back is what the user asked for, so that it happens is no failure.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        service_id: str,
+        *,
+        quiet: bool = False,
+        rollback: bool = False,
+        monitor: float | None = None,
+    ) -> None:
         self._client = client
         self._id = service_id
         self._display = Display(quiet)
         self._monitor = monitor
         self._since = 0.0  # when all tasks came up; 0.0 while some are not
-        self._rolling_back = False
-        self._outcome = ""
+        self._rollback = rollback
+        self._first: dict[str, Any] | None = None  # the update's status when we first looked
+        self._rolled_back = ""  # why, where the cluster went back by itself
 
     def run(self) -> None:
         try:
@@ -75,9 +87,11 @@ class Watcher:
             raise CliError(f"service update paused: {message}")
         if state == "rollback_paused":
             raise CliError(f"service rollback paused: {message}")
-        if state == "rollback_started" and not self._rolling_back:
-            self._rolling_back = True
-            self._outcome = f"rollback: {message}"
+        if self._first is None:
+            self._first = status
+        fresh = state == "rollback_started" or (state == "rollback_completed" and status != self._first)
+        if fresh and not self._rollback:
+            self._rolled_back = message or state
         return state == "completed" and not self._since
 
     def _progress(self, service: dict[str, Any]) -> Progress:
@@ -102,15 +116,15 @@ class Watcher:
         return f"verify: Waiting {int(left) + 1} seconds to verify that tasks are stable..."
 
     def _finish(self) -> bool:
-        if self._rolling_back:
-            raise CliError(f"service rolled back: {self._outcome.removeprefix('rollback: ')}")
+        if self._rolled_back:
+            raise CliError(f"service rolled back: {self._rolled_back}")
         return True
 
 
-def converge(client: Client, service_id: str, *, detach: bool, quiet: bool = False) -> None:
+def converge(client: Client, service_id: str, *, detach: bool, quiet: bool = False, rollback: bool = False) -> None:
     """Wait for a service, unless `detach`."""
     if not detach:
-        Watcher(client, service_id, quiet=quiet, monitor=_configured()).run()
+        Watcher(client, service_id, quiet=quiet, rollback=rollback, monitor=_configured()).run()
 
 
 def _configured() -> float | None:

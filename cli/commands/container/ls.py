@@ -57,7 +57,10 @@ def columns(trunc: bool) -> Columns:
             "IMAGE",
             lambda c: short_id(c["Image"]) if c["Image"].startswith("sha256:") and trunc else c["Image"],
         ),
-        "Command": ("COMMAND", lambda c: json.dumps(ellipsis(c["Command"], 20) if trunc else c["Command"])),
+        "Command": (
+            "COMMAND",
+            lambda c: json.dumps(ellipsis(c["Command"], 20) if trunc else c["Command"], ensure_ascii=False),
+        ),
         "RunningFor": ("CREATED", lambda c: ago(c["Created"])),
         "Status": ("STATUS", lambda c: c["Status"]),
         "Ports": ("PORTS", lambda c: ports_text(c.get("Ports") or [])),

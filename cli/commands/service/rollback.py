@@ -21,4 +21,4 @@ def rollback(session: Session, detach: bool, quiet: bool, name: str) -> None:
     found = session.client.get(item("services", name))
     service_id = send(session.client, found, found["Spec"], rollback=True)
     print(name, flush=True)
-    converge(session.client, service_id, detach=detach, quiet=quiet)
+    converge(session.client, service_id, detach=detach, quiet=quiet, rollback=True)

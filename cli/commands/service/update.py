@@ -45,7 +45,7 @@ def update(session: Session, /, detach: bool, quiet: bool, rollback: bool, name:
     spec = found["Spec"] if rollback else _changed(client, found["Spec"])
     service_id = send(client, found, spec, rollback=rollback)
     print(name, flush=True)
-    converge(client, service_id, detach=detach, quiet=quiet)
+    converge(client, service_id, detach=detach, quiet=quiet, rollback=rollback)
 
 
 def _changed(client: Client, old: dict[str, Any]) -> dict[str, Any]:
