@@ -11,6 +11,7 @@ from manager.loops.slots import replace
 from manager.store.base import View
 
 DYNAMIC_PORTS = range(30000, 32768)
+_Identity = tuple[str, str, int, str]  # name, protocol, target, mode
 
 
 class Networks:
@@ -82,20 +83,25 @@ def published(view: View, but: str) -> Iterable[tuple[Service, PortConfig]]:
 
 
 def _ports(view: View, service: Service, spec: EndpointSpec) -> list[PortConfig]:
-    chosen = {_identity(p): p.published_port for p in service.endpoint.ports if p.published_port}
-    if not any(port.publish_mode == "ingress" and not port.published_port for port in spec.ports):
+    """The ports with their numbers: those that are given, those that were chosen before, then free ones."""
+    if all(port.published_port or port.publish_mode != "ingress" for port in spec.ports):
         return spec.ports
     taken = {(p.protocol, p.published_port) for _, p in published(view, service.id) if p.publish_mode == "ingress"}
     taken |= {(port.protocol, port.published_port) for port in spec.ports}
-    ports = []
-    for port in spec.ports:
-        if port.publish_mode == "ingress" and not port.published_port:
-            kept = chosen.get(_identity(port), 0)
-            number = kept if kept and (port.protocol, kept) not in taken else _free_port(taken, port.protocol)
-            port = replace(port, published_port=number)
-            taken.add((port.protocol, number))
-        ports.append(port)
-    return ports
+    before = {
+        _identity(p): p.published_port for p in service.endpoint.ports if (p.protocol, p.published_port) not in taken
+    }
+    numbers = {_identity(port): before[_identity(port)] for port in spec.ports if _identity(port) in before}
+    taken |= {(identity[1], number) for identity, number in numbers.items()}
+    return [_numbered(port, numbers, taken) for port in spec.ports]
+
+
+def _numbered(port: PortConfig, numbers: dict[_Identity, int], taken: set[tuple[str, int]]) -> PortConfig:
+    if port.published_port or port.publish_mode != "ingress":
+        return port
+    number = numbers.pop(_identity(port), 0) or _free_port(taken, port.protocol)
+    taken.add((port.protocol, number))
+    return replace(port, published_port=number)
 
 
 def _free_port(taken: set[tuple[str, int]], protocol: str) -> int:
@@ -105,7 +111,7 @@ def _free_port(taken: set[tuple[str, int]], protocol: str) -> int:
     return number
 
 
-def _identity(port: PortConfig) -> tuple[str, str, int, str]:
+def _identity(port: PortConfig) -> _Identity:
     return port.name, port.protocol, port.target_port, port.publish_mode
 
 

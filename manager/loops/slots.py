@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from common.model import SECOND, Node, Service, Task, TaskState, TaskStatus
+from common.model import SECOND, Node, Service, Task, TaskState, TaskStatus, Version
 from common.model.service import TaskRestartPolicy
 from manager.store.base import Change, Changed, Delete, Put, View
 from manager.store.indices import slot_key
@@ -94,7 +94,7 @@ def new_task(service: Service, id: str, *, slot: int = 0, node_id: str = "", rea
         status=TaskStatus(state=TaskState.NEW, message="created"),
         desired_state=TaskState.READY if ready else running,
         name=f"{service.spec.name}.{slot or node_id}.{id}",
-        job_iteration=service.job_status.job_iteration if job and service.job_status else None,
+        job_iteration=Version(index=iteration(service)) if job else None,
     )
 
 
