@@ -48,7 +48,6 @@ def backend(task: Task | None, network_id: str) -> Backend | None:
         node_id=task.node_id,
         container_name=task.name,
         address=_bare(attachment.addresses[0]),
-        aliases=attachment.aliases,
         ready=_ready(task),
     )
 

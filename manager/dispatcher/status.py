@@ -65,6 +65,8 @@ def changes(view: View, batch: Mapping[str, tuple[str, TaskStatus]]) -> list[Put
 
 def forward(old: TaskStatus, new: TaskStatus) -> bool:
     """True where `new` is news from a worker: a later state, or more about the same one."""
-    if new.state.order <= TaskState.ASSIGNED.order or new == old:
+    if new.state.order <= TaskState.ASSIGNED.order:
         return False
-    return new.state.order > old.state.order and not old.state.terminal if new.state != old.state else True
+    if new.state == old.state:
+        return new != old
+    return new.state.order > old.state.order and not old.state.terminal

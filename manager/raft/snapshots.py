@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from common.durable import sync_folder
-from common.errors import ShoalError
+from common.errors import NoSpace, ShoalError
 from manager.raft.core import Snapshot
 from manager.raft.disk import no_space
 
@@ -45,11 +45,15 @@ class SnapshotFiles:
         path = self._folder / f"{snapshot.index:016x}.snap"
         aside = path.with_suffix(".tmp")
         body = _encode(snapshot)
-        with no_space(self._folder), open(aside, "wb", opener=_private) as file:
-            file.write(_HEADER.pack(_MAGIC, zlib.crc32(body)))
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with no_space(self._folder), open(aside, "wb", opener=_private) as file:
+                file.write(_HEADER.pack(_MAGIC, zlib.crc32(body)))
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+        except NoSpace:
+            aside.unlink()
+            raise
         aside.rename(path)
         sync_folder(self._folder)
 
