@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import time
 import tarfile
+import time
 from pathlib import Path
 
+import aiodocker
 import docker
 import pytest
 
@@ -187,6 +188,17 @@ def test_bad_uploads(shoald: Daemon, tmp_path: Path) -> None:
             )
         assert sentence in result.stderr
         assert result.returncode == 1
+
+
+async def test_aiodocker(shoald: Daemon) -> None:
+    async with aiodocker.Docker(url=shoald.url) as client:
+        loaded = await client.images.import_image(archive([ROOT_TAR], ["aio:1"]))
+        assert {"stream": "Loaded image: aio:1\n"} in loaded
+        assert "aio:1" in [tag for image in await client.images.list() for tag in image["RepoTags"]]
+        await client.images.tag("aio:1", repo="aio", tag="2")
+        assert (await client.images.inspect("aio:2"))["RepoTags"] == ["aio:1", "aio:2"]
+        for name in ("aio:1", "aio:2"):
+            assert {"Untagged": name} in await client.images.delete(name)
 
 
 def test_docker_py(shoald: Daemon) -> None:

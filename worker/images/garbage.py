@@ -36,8 +36,8 @@ class Garbage:
     async def collect(self) -> list[str]:
         """Remove what nobody names; return the chain ids of the removed layers, highest first."""
         removed, graves = self._detach()
-        for grave in graves:
-            await remove_tree(grave)
+        if graves:
+            await remove_tree(*graves)
         return removed
 
     def _detach(self) -> tuple[list[str], list[Path]]:
@@ -46,12 +46,17 @@ class Garbage:
         dead = [layer for layer in self._layers.all() if layer.chain not in live and layer.chain not in self._pins]
         dead.sort(key=lambda layer: self._depth(layer.chain), reverse=True)
         graves = [self._layers.detach(layer.chain) for layer in dead]
-        keep = set(self._live_blobs())
-        for blob in self._layout.blobs.iterdir():
-            digest = f"sha256:{blob.name}"
-            if digest not in keep and digest not in self._pins:
-                blob.unlink()
+        graves += self._detach_blobs()
         return [layer.chain for layer in dead], graves
+
+    def _detach_blobs(self) -> list[Path]:
+        """Moved aside here, removed later: unlinking a large file takes its time."""
+        keep = set(self._live_blobs())
+        dead = [blob for blob in self._layout.blobs.iterdir() if not self._needed(f"sha256:{blob.name}", keep)]
+        return [blob.rename(self._layout.blob_grave()) for blob in dead]
+
+    def _needed(self, digest: str, live: set[str]) -> bool:
+        return digest in live or digest in self._pins
 
     def _depth(self, chain: str) -> int:
         depth = 0

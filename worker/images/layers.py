@@ -124,8 +124,8 @@ class Layers:
     def detach(self, chain: str) -> Path:
         """Take the layer out of the store at once; the caller removes the folder that is returned."""
         layer = self._layers.pop(chain)
-        grave = self._layout.new_layer()
-        os.rename(self._layout.layer(chain), grave / "layer")
+        grave = self._layout.layer_grave()
+        os.rename(self._layout.layer(chain), grave)
         (self._layout.links / layer.link).unlink(missing_ok=True)
         return grave
 

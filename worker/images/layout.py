@@ -48,14 +48,21 @@ class Layout:
         return self.layers / chain.removeprefix("sha256:")
 
     def new_upload(self) -> Path:
-        folder = self.uploads / secrets.token_hex(8)
+        folder = self.blob_grave()
         folder.mkdir(mode=0o700)
         return folder
 
     def new_layer(self) -> Path:
-        folder = self.layers / f"tmp-{secrets.token_hex(8)}"
+        folder = self.layer_grave()
         folder.mkdir(mode=0o711)
         return folder
+
+    def layer_grave(self) -> Path:
+        """A free name that the next start cleans up: renaming to it needs no space on a full disk."""
+        return self.layers / f"tmp-{secrets.token_hex(8)}"
+
+    def blob_grave(self) -> Path:
+        return self.uploads / secrets.token_hex(8)
 
     def free_bytes(self) -> int:
         """What a new layer may take."""
@@ -76,11 +83,11 @@ def disk_errors(what: str) -> Iterator[None]:
         raise
 
 
-async def remove_tree(path: Path) -> None:
-    """Remove a folder with all in it, however deep; it stays on its file system. Idempotent."""
+async def remove_tree(*paths: Path) -> None:
+    """Remove folders with all in them, however deep, and files; stays on their file systems. Idempotent."""
     process = await asyncio.create_subprocess_exec(
-        "rm", "-rf", "--one-file-system", "--", str(path), stderr=asyncio.subprocess.PIPE
+        "rm", "-rf", "--one-file-system", "--", *map(str, paths), stderr=asyncio.subprocess.PIPE
     )
     _, complaint = await process.communicate()
     if process.returncode:
-        raise ShoalError(f"removing {path} failed: {complaint.decode(errors='replace').strip()}")
+        raise ShoalError(f"removing files failed: {complaint.decode(errors='replace').strip()}")

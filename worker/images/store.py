@@ -71,7 +71,7 @@ class LocalImages:
         return self.parts.catalog.image(self.find(reference))
 
     async def prepare(self, container_id: str, image: Image | None) -> Path:
-        return await self.parts.roots.prepare(container_id, self.parts.catalog[image.id] if image else None)
+        return await self.parts.roots.prepare(container_id, self.find(image.id) if image else None)
 
     async def mount(self, container_id: str) -> Path:
         return await self.parts.roots.mount(container_id)
