@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import Conflict, Unavailable
+from common.errors import Conflict, Forbidden
 from common.model import Network, NetworkSpec
 from common.model.network import IPAM, IPAMPool
 from common.model.service import PortConfig
@@ -22,9 +22,11 @@ from worker.network.base import Sandbox
 VIP = "10.0.9.2"
 
 
-def overlay(name: str = "mesh", subnet: str = "10.0.9.0/24", gateway: str = "10.0.9.1") -> Network:
-    spec = NetworkSpec(name=name, driver="overlay", scope="swarm")
-    return Network(id=f"id{name}", spec=spec, ipam=IPAM(config=[IPAMPool(subnet=subnet, gateway=gateway)]))
+def overlay(
+    name: str = "mesh", subnet: str = "10.0.9.0/24", gateway: str = "10.0.9.1", attachable: bool = False
+) -> Network:
+    wanted = NetworkSpec(name=name, driver="overlay", scope="swarm", attachable=attachable)
+    return Network(id=f"id{name}", spec=wanted, ipam=IPAM(config=[IPAMPool(subnet=subnet, gateway=gateway)]))
 
 
 def service(*addresses: str, name: str = "web", **options: object) -> ServiceEndpoint:
@@ -161,13 +163,22 @@ async def test_overlay_networks_come_and_go() -> None:
             await here.networks.forget("idmesh")
         with pytest.raises(Conflict, match="in use on this node"):
             await here.networks.ensure(overlay("other", "10.0.9.0/25"))
-        with pytest.raises(Unavailable, match="no address"):
+        with pytest.raises(Forbidden, match="not manually attachable"):
             await here.open("two", "mesh")
         await here.networks.close(one.container_id)
         await here.networks.forget("idmesh")
         await here.networks.forget("idmesh")
         until(lambda: not here.leftovers(), "nothing is left")
         assert here.rules() == before
+
+
+async def test_containers_of_users_on_attachable_networks() -> None:
+    async with world() as here:
+        await here.networks.ensure(overlay(attachable=True))
+        task, own = await here.open("task", at("mesh", "10.0.9.5")), await here.open("own", "mesh")
+        assert address(own, "mesh") == "10.0.9.254", "far from what the control plane gives next"
+        async with greeter(task.path, "task"):
+            assert await call(own.path, "10.0.9.5") == ("task", "10.0.9.254")
 
 
 async def test_privileged_tasks_may_break_their_own_rules_only() -> None:

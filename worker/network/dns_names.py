@@ -97,7 +97,7 @@ def _service_names(endpoint: ServiceEndpoint) -> Iterator[tuple[str, list[Addres
     front = [ip_address(endpoint.vip)] if endpoint.vip else tasks
     for name in (endpoint.service_name, *endpoint.aliases):
         yield name, front
-    yield f"tasks.{endpoint.service_name}", tasks
+        yield f"tasks.{name}", tasks
     for backend, address in zip(ready, tasks, strict=True):
         if backend.slot:
             yield f"{backend.slot}.{endpoint.service_name}", [address]

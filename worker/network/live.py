@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import msgspec
 
-from common.errors import Forbidden, InvalidArgument, Unavailable, Unsupported
+from common.errors import Forbidden, InvalidArgument, Unsupported
 from common.ids import hex_id
 from common.model import Network, NetworkInspect
 from common.model.container import EndpointIPAMConfig, EndpointSettings
@@ -195,15 +195,21 @@ class LiveNetwork:
                 if text:
                     given[version] = self.pools.take_this(self._fixed(version, text))
             if self.cluster and not given:
-                raise Unavailable(
-                    f"the manager gave no address on the cluster's network {self.name}", ("network", self.id)
-                )
+                self._refuse_unattachable()
             for version in sorted(self.pools.versions() - set(given)):
-                given[version] = self.pools.take(version, self.name)
+                given[version] = self.pools.take(version, self.name, last=self.cluster)
         except BaseException:
             self._give(address.ip for address, _ in given.values())
             raise
         return given
+
+    def _refuse_unattachable(self) -> None:
+        """The control plane gives tasks their addresses, from the low end; containers of a user's take from the high end."""
+        if not self.model.spec.attachable:
+            raise Forbidden(
+                f"Could not attach to network {self.name}: it is not manually attachable, create it with --attachable",
+                ("network", self.id),
+            )
 
     def _fixed(self, version: int, text: str) -> Address:
         try:
