@@ -63,7 +63,8 @@ class Merged:
         self._options = options
         self._follow = follow_service
         self._lines: asyncio.Queue[Line | None] = asyncio.Queue(AHEAD)
-        self._open: set[str] = set()
+        self._known: set[str] = set()  # ids of the tasks whose logs were asked for
+        self._open = 0  # logs whose end was not taken from the queue yet
 
     async def lines(self, tasks: list[Task]) -> AsyncGenerator[Line, None]:
         events = self._context.store.watch()
@@ -73,14 +74,18 @@ class Merged:
                 readers.append(group.create_task(self._later(group, events), name="later tasks"))
             elif not readers:
                 return
-            while (line := await self._lines.get()) is not None or self._follow or self._open:
-                if line is not None:
+            while self._follow or self._open:
+                line = await self._lines.get()
+                if line is None:
+                    self._open -= 1
+                else:
                     yield line
             for reader in readers:
                 reader.cancel()
 
     def _start(self, group: asyncio.TaskGroup, task: Task) -> asyncio.Task[None]:
-        self._open.add(task.id)
+        self._known.add(task.id)
+        self._open += 1
         return group.create_task(self._read(task), name=f"log of {task.id}")
 
     async def _read(self, task: Task) -> None:
@@ -92,21 +97,18 @@ class Merged:
                     await self._lines.put(_complaint(task, chunk.error))
         except ShoalError as error:
             await self._lines.put(_complaint(task, error.message))
-        self._open.discard(task.id)
         await self._lines.put(None)
 
     async def _later(self, group: asyncio.TaskGroup, events: AsyncIterator[Event]) -> None:
-        known = set(self._open)
         async for event in events:
             for changed in event.changes:
                 task = changed.after
                 if (
                     isinstance(task, Task)
                     and task.service_id == self._follow
-                    and task.id not in known
+                    and task.id not in self._known
                     and _has_log(task)
                 ):
-                    known.add(task.id)
                     self._start(group, task)
 
 
