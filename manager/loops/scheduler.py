@@ -5,6 +5,7 @@ All pending tasks are looked at in one pass, those of one service and version to
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
@@ -20,6 +21,7 @@ from manager.store.base import Change, Changed, Put, View
 FAILURES = 5  # of a service on one node within the window below, and the node is taken last
 FAILURE_WINDOW = timedelta(minutes=5)
 BATCH = 5000  # tasks in one commit
+WANTED = frozenset(state for state in TaskState if state.order <= TaskState.COMPLETE.order)
 
 
 class Scheduler:
@@ -41,7 +43,7 @@ class Scheduler:
         held = isinstance(before, Task) and holds(before)
         holding = isinstance(after, Task) and holds(after)
         if held != holding:
-            self._usage.forget(change.object.node_id)
+            self._usage.changed(change.object)
         pending = (
             isinstance(after, Task) and after.status.state == TaskState.PENDING and not _same_status(before, after)
         )
@@ -52,11 +54,8 @@ class Scheduler:
         return ("pending",)
 
     def reconcile(self, view: View, key: str) -> list[Change | Wake]:
-        groups: dict[tuple[str, int, str], list[Task]] = {}
-        for task in view.find(Task, "state", TaskState.PENDING):
-            if task.desired_state.order <= TaskState.COMPLETE.order:
-                preassigned = task.node_id
-                groups.setdefault((task.service_id, task.spec_version.index, preassigned), []).append(task)
+        self._usage.begin()
+        groups = _groups(view)
         loads = [self._usage.load(view, node) for node in view.all(Node)] if groups else []
         result: list[Change | Wake] = []
         for tasks in groups.values():
@@ -66,9 +65,18 @@ class Scheduler:
                 result.append(Wake("pending", view.now))
                 break
         for change in result:
-            if isinstance(change, Put) and isinstance(change.object, Task):
-                self._usage.forget(change.object.node_id)
+            if isinstance(change, Put) and isinstance(change.object, Task) and holds(change.object):
+                self._usage.expect(change.object)
         return result
+
+
+def _groups(view: View) -> dict[tuple[str, int, str], list[Task]]:
+    """Pending tasks that are alike: of one service and version, and of one node where they have theirs already."""
+    groups: dict[tuple[str, int, str], list[Task]] = defaultdict(list)
+    for task in view.find(Task, "state", TaskState.PENDING):
+        if task.desired_state in WANTED:
+            groups[task.service_id, task.spec_version.index, task.node_id].append(task)
+    return groups
 
 
 def _place(view: View, loads: list[Load], tasks: list[Task]) -> Iterator[Change]:
@@ -106,11 +114,12 @@ def _explained(view: View, task: Task, reason: str) -> Iterator[Change]:
 
 def _troubled(view: View, service_id: str) -> frozenset[str]:
     """Nodes on which the service's tasks failed again and again lately."""
-    failures: dict[str, int] = {}
-    for task in view.find(Task, "service", service_id):
-        recent = view.now - task.status.timestamp < FAILURE_WINDOW
-        if task.status.state in (TaskState.FAILED, TaskState.REJECTED) and recent:
-            failures[task.node_id] = failures.get(task.node_id, 0) + 1
+    failures = Counter(
+        task.node_id
+        for state in (TaskState.FAILED, TaskState.REJECTED)
+        for task in view.find(Task, "state", state)
+        if task.service_id == service_id and view.now - task.status.timestamp < FAILURE_WINDOW
+    )
     return frozenset(node for node, count in failures.items() if count >= FAILURES)
 
 

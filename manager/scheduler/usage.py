@@ -46,13 +46,32 @@ class Load(msgspec.Struct):
 
 
 class Usage:
-    """The loads of all nodes."""
+    """The loads of all nodes.
+
+    A task that was placed is counted before its commit: `expect` says so, and `changed` tells whether the event that
+    comes back was expected. What has not come back when the next look begins was not committed.
+    """
 
     def __init__(self) -> None:
         self._loads: dict[str, Load] = {}
+        self._expected: dict[str, str] = {}
 
     def forget(self, node_id: str) -> None:
         self._loads.pop(node_id, None)
+
+    def expect(self, task: Task) -> None:
+        self._expected[task.id] = task.node_id
+
+    def changed(self, task: Task) -> None:
+        """A task began or ceased to take its node's resources."""
+        if self._expected.pop(task.id, None) != task.node_id:
+            self.forget(task.node_id)
+
+    def begin(self) -> None:
+        """Forget what was expected and did not happen."""
+        for node_id in self._expected.values():
+            self.forget(node_id)
+        self._expected.clear()
 
     def load(self, view: View, node: Node) -> Load:
         found = self._loads.get(node.id)
