@@ -46,7 +46,7 @@ class ExecProcess:
 async def start_exec(monitors: Monitors, container: Layout, spec: ExecSpec) -> ExecProcess:
     """Start `spec` in the container. Raises what the runtime said (StartFailed for a program that is not there)."""
     layout = Layout(container.id, container.execs / spec.id)
-    layout.clear()
+    layout.prepare()
     try:
         return await _start(monitors, layout, spec)
     except BaseException:

@@ -67,8 +67,14 @@ class Layout:
     def execs(self) -> Path:
         return self.folder / "execs"
 
-    def clear(self) -> None:
+    def prepare(self) -> None:
         """Remove what an earlier run left, make the folders for the next one."""
+        self.clear()
+        self.exit_folder.mkdir(parents=True, exist_ok=True)
+        self.oom_folder.mkdir(exist_ok=True)
+
+    def clear(self) -> None:
+        """Remove a run's files; the launch file last, since it says that there was a run."""
         for path in (
             self.pid_file,
             self.monitor_pid_file,
@@ -78,13 +84,14 @@ class Layout:
             self.control,
             self.folder / "winsz",
             self.oom_folder / "exit",
+            self.launch_file,
         ):
             path.unlink(missing_ok=True)
-        self.exit_folder.mkdir(parents=True, exist_ok=True)
-        self.oom_folder.mkdir(exist_ok=True)
 
     def save_launch(self, launch: Launch) -> None:
-        self.launch_file.write_bytes(msgspec.json.encode(launch, enc_hook=str))
+        temporary = self.launch_file.with_suffix(".new")
+        temporary.write_bytes(msgspec.json.encode(launch, enc_hook=str))
+        temporary.rename(self.launch_file)
 
     def load_launch(self) -> Launch:
         return msgspec.json.decode(self.launch_file.read_bytes(), type=Launch, dec_hook=lambda kind, text: kind(text))
@@ -118,9 +125,12 @@ class Layout:
         temporary.rename(self.exit_file)
 
     def cgroup(self) -> str:
-        """The container's cgroup as its config.json names it: an absolute path below each hierarchy's mount."""
-        linux = json.loads(self.config.read_bytes()).get("linux", {})
-        return str(linux.get("cgroupsPath") or f"/{self.id}")
+        """The container's cgroup as its config.json names it, below each hierarchy's mount; "" without a readable one."""
+        try:
+            linux = json.loads(self.config.read_bytes()).get("linux", {})
+        except (OSError, ValueError):
+            return ""
+        return str(linux.get("cgroupsPath") or "")
 
     def resize(self, height: int, width: int) -> None:
         """Set the terminal's size in characters. Raises Conflict where the process has ended."""

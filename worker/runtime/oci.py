@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,15 +70,21 @@ class OciRuntime:
         await self.command("resume", id)
 
     async def update(self, id: str, resources: Mapping[str, Any]) -> None:
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump(resources, file)
+        with os.fdopen(os.memfd_create("resources"), "wb") as file:
+            file.write(json.dumps(resources).encode())
             file.flush()
-            await self.command("update", "--resources", file.name, id)
+            path = f"/proc/self/fd/{file.fileno()}"
+            argv = [str(self.binary), *self.global_args, "update", "--resources", path, id]
+            _check("update", await run(argv, pass_fds=(file.fileno(),)))
 
     async def delete(self, id: str) -> None:
         """Kill and forget a container; one that the runtime does not know is no error."""
         if os.path.lexists(self.root / id):
             await self.command("delete", "--force", id)
+
+    def forget(self, id: str) -> None:
+        """Remove what is left of a container's state when `delete` could not. Its processes must be gone."""
+        shutil.rmtree(self.root / id, ignore_errors=True)
 
 
 def _check(command: str, result: Result) -> None:

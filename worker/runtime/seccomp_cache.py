@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from common.settings import Settings
 from worker.runtime.oci import OciRuntime
 
 _ANNOTATION = "run.oci.seccomp_bpf_data"
+_DUMMY = "seccomp-"  # how the containers and folders are called that only serve to compile
 _CLOSED = {"defaultAction": "SCMP_ACT_ERRNO"}
 
 
@@ -40,6 +42,13 @@ class SeccompCache:
         self._runtime = runtime
         self._filters: dict[str, str] = {}
         self._compiling = asyncio.Lock()
+
+    async def start_up(self) -> None:
+        """Take away what a daemon left that was killed while it compiled."""
+        for state in self._runtime.root.glob(f"{_DUMMY}*"):
+            await self._runtime.delete(state.name)
+        for folder in self._state.glob(f"{_DUMMY}*"):
+            shutil.rmtree(folder)
 
     async def resolve(self, profile: dict[str, Any]) -> Seccomp:
         """The fastest safe form of `profile` (as seccomp.profile() gives it) for this runtime."""
@@ -71,8 +80,8 @@ class SeccompCache:
 
     async def _compile(self, profile: dict[str, Any]) -> bytes:
         """Create a container that never starts and take the filter that crun left; b"" where it left none."""
-        id = f"seccomp-{hex_id()[:16]}"
-        with TemporaryDirectory(dir=self._state, prefix="seccomp-") as folder:
+        id = f"{_DUMMY}{hex_id()[:16]}"
+        with TemporaryDirectory(dir=self._state, prefix=_DUMMY) as folder:
             bundle = Path(folder)
             for name in ("proc", "dev"):
                 (bundle / "rootfs" / name).mkdir(parents=True)
