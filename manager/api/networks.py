@@ -15,7 +15,7 @@ from manager.api import http
 from manager.api.context import Context
 from manager.api.lookup import find
 from manager.bootstrap import predefined
-from manager.loops.slots import replace
+from manager.loops.slots import live, replace
 from manager.store.base import Change, Delete, Put, View
 from manager.validation.network import check_network
 
@@ -101,7 +101,7 @@ def _check_unused(view: View, network: Network) -> None:
     services = [service.spec.name for service in view.find(Service, "network", network.id)]
     if services:
         raise Forbidden(f"network {network.id} is in use by service {services[0]}", ("network", network.id))
-    tasks = [task for task in view.find(Task, "network", network.id) if not task.status.state.terminal]
+    tasks = [task for task in view.find(Task, "network", network.id) if live(task) and not task.status.state.terminal]
     if tasks:
         raise Forbidden(f"network {network.id} is in use by task {tasks[0].id}", ("network", network.id))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from tests.harness.daemon import Daemon
+from tests.harness.machine import Snapshot
 from tests.harness.wait import until
 
 IMAGE = "busybox:latest"
@@ -46,6 +48,12 @@ class Services:
             yield id
         finally:
             self.remove(name)
+
+    def leftovers(self, before: Snapshot) -> list[str]:
+        """What has come since, but for the bridge of the ingress network, which stays once it was needed."""
+        ingress = self.api.networks(names=["ingress"])[0]["Id"]
+        found = before.differences(self.daemon.snapshot())
+        return [line for line in found if line != f"links: new br-{ingress[:12]}"]
 
     def remove_all(self) -> None:
         for service in self.api.services():
@@ -104,6 +112,12 @@ class Services:
     def exec(self, task: Task, *command: str) -> str:
         """Run a command in the task's container; its output."""
         return self.daemon.docker("exec", task["Status"]["ContainerStatus"]["ContainerID"], *command)
+
+    def resolve(self, task: Task, name: str) -> set[str]:
+        """IPv4 addresses by the task's own DNS. (Only nslookup can: a static busybox's other applets cannot resolve.)"""
+        container = task["Status"]["ContainerStatus"]["ContainerID"]
+        answer = self.daemon.docker("exec", container, "nslookup", "-type=a", name, check=False).partition("Name:")[2]
+        return set(re.findall(r"Address[^:]*: *(\d+\.\d+\.\d+\.\d+)", answer))
 
     def fetch(self, port: int, host: str = "127.0.0.1") -> str:
         """GET / from the daemon's own namespace; "" where nothing answers."""

@@ -28,6 +28,6 @@ def services(shoald: Daemon) -> Iterator[Services]:
     yield made
     made.remove_all()
     try:
-        until(lambda: not before.differences(shoald.snapshot()), "nothing is left of the services", timeout=10)
+        until(lambda: not made.leftovers(before), "nothing is left of the services", timeout=10)
     except AssertionError:
-        assert before.differences(shoald.snapshot()) == []
+        assert made.leftovers(before) == []

@@ -56,7 +56,8 @@ def test_a_stack_is_deployed_changed_and_removed(services: Services, tmp_path: P
     services.until_running("shop_web", 2)
     [worker] = services.until_running("shop_worker", 1)
     until(lambda: services.fetch(8090) == "hello from the stack", "the stack's page is served")
-    services.exec(worker, "wget", "-qO-", "-T", "2", "http://web/")
+    [vip] = services.resolve(worker, "web")
+    assert services.exec(worker, "wget", "-qO-", f"http://{vip}/") == "hello from the stack"
     services.exec(worker, "sh", "-c", "echo kept >/data/file")
     deploy(services, tmp_path, "2")
     services.until_running("shop_web", 2, lambda task: services.environment(task) == ["LEVEL=2"])

@@ -206,13 +206,13 @@ def networking(task: Task) -> NetworkingConfig:
 
 
 def endpoint(attachment: NetworkAttachment) -> EndpointSettings:
+    """Without the aliases: they are the service's and lead to its VIP, not to one task."""
     plain = [address.partition("/")[0] for address in attachment.addresses]
     return EndpointSettings(
         ipam_config=EndpointIPAMConfig(
             ipv4_address=next((address for address in plain if ":" not in address), ""),
             ipv6_address=next((address for address in plain if ":" in address), ""),
         ),
-        aliases=attachment.aliases or None,
         driver_opts=attachment.driver_opts or None,
         network_id=attachment.network_id,
     )

@@ -27,8 +27,8 @@ def test_an_endpoint_has_the_names_the_vip_and_the_tasks() -> None:
     assert found is not None
     assert (found.service_name, found.vip, found.aliases, found.ports) == ("web", "10.0.1.2", ["www"], [])
     assert found.backends == [
-        Backend(task_id="t1", slot=1, node_id="n1", container_name="web.1.t1", address="10.0.1.11", aliases=["me"], ready=False),
-        Backend(task_id="t2", slot=2, node_id="n2", container_name="web.2.t2", address="10.0.1.12", aliases=["me"]),
+        Backend(task_id="t1", slot=1, node_id="n1", container_name="web.1.t1", address="10.0.1.11", ready=False),
+        Backend(task_id="t2", slot=2, node_id="n2", container_name="web.2.t2", address="10.0.1.12"),
     ]  # fmt: skip
 
 

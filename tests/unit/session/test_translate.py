@@ -152,7 +152,7 @@ def test_networks_carry_the_addresses_of_the_control_plane() -> None:
     assert endpoint is not None
     assert endpoint.ipam_config is not None
     assert (endpoint.ipam_config.ipv4_address, endpoint.ipam_config.ipv6_address) == ("10.0.1.5", "fd00::5")
-    assert endpoint.aliases == ["db"]
+    assert endpoint.aliases is None
 
 
 @pytest.mark.parametrize(("driver", "mode"), [("host", "host"), ("null", "none")])
