@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import subprocess
 import tarfile
 import time
@@ -15,6 +16,8 @@ import pytest
 
 from tests.harness.daemon import Daemon
 from tests.harness.images import archive, layer
+from tests.harness.machine import run
+from tests.harness.wait import until
 
 ROOT_TAR = layer({"etc": None, "etc/motd": b"hello"})
 
@@ -76,6 +79,38 @@ def test_save_and_load_again(shoald: Daemon, tmp_path: Path) -> None:
     shoald.docker("load", "-i", str(tmp_path / "saved.tar"))
     assert shoald.docker("inspect", "-f", "{{.Id}}", "kept:1") == image
     shoald.docker("rmi", "kept:1")
+
+
+def test_a_bare_name_saves_all_its_tags(shoald: Daemon, tmp_path: Path) -> None:
+    load(shoald, tmp_path, archive([ROOT_TAR], ["many:1", "many:2"]))
+    load(shoald, tmp_path, archive([ROOT_TAR], ["many:3"], {"User": "other"}))
+    shoald.docker("save", "-o", str(tmp_path / "saved.tar"), "many")
+    shoald.docker("rmi", "many:1", "many:2", "many:3")
+    assert shoald.docker("load", "-i", str(tmp_path / "saved.tar")).count("Loaded image: many:") == 3
+    shoald.docker("rmi", "many:1", "many:2", "many:3")
+
+
+@pytest.mark.parametrize("path", ["/images/load", "/images/create?fromSrc=-", "/containers/half/archive?path=/tmp"])
+def test_an_upload_that_breaks_off_leaves_nothing(shoald: Daemon, path: str) -> None:
+    shoald.docker("create", "--name", "half", "busybox")
+    before = shoald.docker("images", "-q")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(shoald.socket))
+        method = "PUT" if "archive" in path else "POST"
+        client.sendall(f"{method} {path} HTTP/1.1\r\nHost: d\r\nContent-Length: 1000000\r\n\r\n".encode())
+        client.sendall(ROOT_TAR[:600])
+        until(lambda: file_workers(shoald), "a process works on the upload")
+    until(lambda: not file_workers(shoald), "the process has ended")
+    until(lambda: not list((shoald.root / "images/tmp").iterdir()), "the upload is gone")
+    assert not list((shoald.root / "layers").glob("tmp-*"))
+    assert shoald.docker("images", "-q") == before
+    shoald.docker("rm", "half")
+
+
+def file_workers(shoald: Daemon) -> list[str]:
+    """The processes that the daemon has work on files at present."""
+    lines = run("ps", "-ww", "-eo", "args").splitlines()
+    return [line for line in lines if "worker.images.child" in line and str(shoald.root) in line]
 
 
 def test_import_with_changes_runs(shoald: Daemon, tmp_path: Path) -> None:

@@ -19,13 +19,12 @@ from common.errors import InvalidArgument, NotFound
 from common.model.container import ContainerConfig
 from common.parse import parse_json
 from worker.api import http
+from worker.api.uploads import upload
 from worker.engine.container import Container
 from worker.engine.node import Engine
 from worker.images.creation import merge_config
 from worker.images.jobs import run_job, stream_job
 from worker.runtime.users import lookup
-
-_CHUNK = 1 << 18
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:
@@ -70,9 +69,8 @@ class _Files:
             if http.flag(request, "copyUIDGID"):
                 user = await asyncio.to_thread(lookup, Path(view["root"]), container.config.user)
                 owner = (user.uid, user.gid)
-            body = request.content.iter_chunked(_CHUNK)
             with _naming(container):
-                await run_job("put", body, path=path, keep_kind=keep_kind, owner=owner, **view)
+                await run_job("put", upload(request), path=path, keep_kind=keep_kind, owner=owner, **view)
         self._engine.events.publish("container", "extract-to-dir", container.id, {**container.attributes, "path": path})
         return http.empty(200)
 

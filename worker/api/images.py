@@ -12,6 +12,7 @@ from common.errors import InvalidArgument, ShoalError, Unsupported
 from common.filters import Filters
 from common.reference import Reference, parse_reference
 from worker.api import http
+from worker.api.uploads import upload
 from worker.engine.node import Engine
 from worker.images.loading import Loaded, Progress
 from worker.images.saving import Selection, save
@@ -115,7 +116,7 @@ class _Transfer:
         """Progress as JSON lines. What fails before the first line is an HTTP error, later it is a line."""
         _refuse_platform(request)
         quiet = http.flag(request, "quiet")
-        lines = self._load(request.content.iter_chunked(_CHUNK), quiet)
+        lines = self._load(upload(request), quiet)
         async with aclosing(lines):
             return await http.stream(request, _failing_late(await anext(lines, b""), lines))
 
@@ -136,7 +137,7 @@ class _Transfer:
         if not source:
             raise InvalidArgument("one of the parameters 'fromImage' and 'fromSrc' is needed")
         reference = _new_name(request.query.get("repo", ""), request.query.get("tag", ""))
-        body = request.content.iter_chunked(_CHUNK) if source == "-" else _fetch(source)
+        body = upload(request) if source == "-" else _fetch(source)
         message = request.query.get("message") or f"Imported from {source}"
         changes = request.query.getall("changes", [])
         image = await self._images.import_tar(body, reference=reference, changes=changes, message=message)
@@ -155,18 +156,22 @@ class _Transfer:
         _refuse_platform(request)
         selection = Selection()
         for name in names:
-            stored = self._images.find(name)
-            selection.add(stored, self._named(name, stored.id))
-            self._images.event("save", stored.id, name)
+            self._select(selection, name)
+        for image in selection.images:
+            self._images.event("save", image, image)
         async with aclosing(save(self._images.parts, selection)) as chunks:
             return await http.stream(request, chunks, "application/x-tar")
 
-    def _named(self, text: str, image: str) -> list[Reference]:
-        """The names that the archive keeps: the one asked for; all tags of a repository named without a tag; none of an id."""
-        if self._images.parts.catalog.is_id(text, image):
-            return []
-        reference = parse_reference(text)
-        return [] if reference.digest else [reference.tagged()]
+    def _select(self, selection: Selection, text: str) -> None:
+        """An id is saved without names, a full name with that name, a repository's bare name with all of its tags."""
+        catalog = self._images.parts.catalog
+        if tags := catalog.repository(text):
+            for tag in tags:
+                selection.add(self._images.find(str(tag)), [tag])
+            return
+        stored = self._images.find(text)
+        nameless = "@" in text or catalog.is_id(text, stored.id)
+        selection.add(stored, [] if nameless else [parse_reference(text)])
 
 
 def _new_name(repository: str, tag: str) -> Reference | None:

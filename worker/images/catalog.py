@@ -95,6 +95,13 @@ class Catalog:
         names = [parse_reference(name) for name, target in self._tags.items() if target == image]
         return sorted(names, key=lambda reference: (bool(reference.digest), str(reference)))
 
+    def repository(self, text: str) -> list[Reference]:
+        """All tags of the repository that `text` is the bare name of, sorted; none where it is something else."""
+        if re.fullmatch(r"[a-f0-9]{64}", text) or (wanted := parse_reference(text)).tag or wanted.digest:
+            return []
+        names = map(parse_reference, sorted(self._tags))
+        return [name for name in names if name.name == wanted.name and not name.digest]
+
     def tag(self, reference: Reference, image: str) -> str:
         """Point a reference at an image; return the id of the one that it pointed at before, or ""."""
         before = self._tags.get(str(reference), "")

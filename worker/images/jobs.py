@@ -71,7 +71,7 @@ async def _feed(process: Process, source: AsyncIterator[bytes]) -> Any:
     failures: list[errors.ShoalError] = []
     answer: Any = None
     async with asyncio.TaskGroup() as group:
-        writing = group.create_task(_write(process, source))
+        writing = group.create_task(_write(process, source, failures))
         try:
             answer = await _answer(process)
         except errors.ShoalError as error:
@@ -82,13 +82,20 @@ async def _feed(process: Process, source: AsyncIterator[bytes]) -> Any:
     return answer
 
 
-async def _write(process: Process, source: AsyncIterator[bytes]) -> None:
+async def _write(process: Process, source: AsyncIterator[bytes], failures: list[errors.ShoalError]) -> None:
+    """A source that fails ends the child: half an archive must never look like a whole one."""
     assert process.stdin is not None
-    with suppress(BrokenPipeError, ConnectionResetError):
+    try:
         async for chunk in source:
-            process.stdin.write(chunk)
-            await process.stdin.drain()
+            try:
+                process.stdin.write(chunk)
+                await process.stdin.drain()
+            except (BrokenPipeError, ConnectionResetError):
+                return  # the child refused the rest: its answer says why
         process.stdin.close()
+    except errors.ShoalError as error:
+        failures.append(error)
+        process.kill()
 
 
 async def _answer(process: Process) -> Any:
