@@ -52,6 +52,8 @@ async def test_ports_of_ipv6_networks() -> None:
             assert await call(here.host.outside, here.host.address6, 8080) == ("web", here.host.outside_address6)
             assert (await call(peer.path, here.host.address6, 8080))[0] == "web"
             assert (await call(here.host.inside, here.host.address6, 8080))[0] == "web"
+            with pytest.raises(ConnectionRefusedError):  # at once: clients then try 127.0.0.1
+                await call(here.host.inside, "::1", 8080)
             assert await call(peer.path, here.host.outside_address6) == ("out", here.host.address6)
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import Conflict, Forbidden
+from common.errors import Conflict, Forbidden, ShoalError
 from common.model import Network, NetworkSpec
 from common.model.network import IPAM, IPAMPool
 from common.model.service import PortConfig
 from common.wire import Backend, ServiceEndpoint
 from tests.harness.netns import call, cannot_call, greeter, in_namespace, socket_in
-from tests.harness.networks import World, address, at, world
+from tests.harness.networks import World, address, at, tcp, world
 from tests.harness.wait import until
 from tests.integration.test_network_dns import ask
 from worker.network.base import Sandbox
@@ -107,9 +107,13 @@ async def test_published_ports_of_services() -> None:
             assert set(await names(here.host.inside, "127.0.0.1", 8080)) == {"one", "two"}
             await here.networks.program([service("10.0.9.6", ports=[port])])
             assert await names(here.host.outside, here.host.address, 8080) == {"two": 8}
+            with pytest.raises(ShoalError, match="already allocated"):
+                await here.open("late", ports=[tcp(80, 8080)])
             await here.networks.program([service(ports=[port])])
             with pytest.raises(ConnectionRefusedError):
                 await call(here.host.outside, here.host.address, 8080)
+        await here.networks.program([])
+        await here.open("late", ports=[tcp(80, 8080)])
 
 
 async def test_services_go_on_without_the_daemon_and_are_taken_over() -> None:

@@ -15,11 +15,16 @@ Backends = tuple[str, ...]  # nft's words for where to go: "10.0.0.5", or "10.0.
 
 
 class Front(msgspec.Struct, frozen=True, order=True):
-    """`chain` and `key` are nft's words: the chain's name, the element's key in the map `map`."""
+    """`chain` and `key` are nft's words: the chain's name, the element's key in the map `map`.
+
+    Of a published port `protocol` and `port` are known, too.
+    """
 
     map: str
     key: str
     chain: str
+    protocol: str = ""
+    port: int = 0
 
 
 def vip_front(vip: str) -> Front:
@@ -27,7 +32,7 @@ def vip_front(vip: str) -> Front:
 
 
 def port_front(protocol: str, port: int) -> Front:
-    return Front("ports", f"{protocol} . {port}", f"p_{protocol}_{port}")
+    return Front("ports", f"{protocol} . {port}", f"p_{protocol}_{port}", protocol, port)
 
 
 def vip_table(name: str) -> str:
@@ -69,6 +74,7 @@ table inet {name} {{
   }}
   chain output {{
     type nat hook output priority -100; policy accept;
+    ip6 daddr ::1 return
     fib daddr type local meta l4proto {{ tcp, udp, sctp }} meta l4proto . th dport vmap @ports
   }}
 }}
@@ -108,7 +114,7 @@ def _fill(table: str, front: Front, backends: Backends, *, fresh: bool) -> Itera
 
 def _guard(front: Front, version: int) -> str:
     """A published port's chain sees packets of both IP versions; a port to go to needs the protocol named."""
-    return "" if front.map != "ports" else f"meta nfproto ipv{version} meta l4proto {front.key.split()[0]} "
+    return "" if not front.protocol else f"meta nfproto ipv{version} meta l4proto {front.protocol} "
 
 
 def _pick(backends: Sequence[str]) -> str:
@@ -131,7 +137,7 @@ def _drop(table: str, front: Front) -> Iterator[str]:
 
 def _dead(table: str, front: Front, old: Backends | None, new: Backends | None) -> Iterator[str]:
     """VIPs without backends are refused at once instead of timing out."""
-    if front.map == "ports":
+    if front.protocol:
         return
     kind = front.map.replace("vips", "dead")
     if new == ():

@@ -57,6 +57,7 @@ table inet {name} {{
   map at6 {{ type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }}
   chain published {{
     meta l4proto != {{ tcp, udp, sctp }} return
+    ip6 daddr ::1 return comment "cannot leave the loopback: refused at once, so that clients go on to 127.0.0.1"
     dnat ip to ip daddr . meta l4proto . th dport map @at4
     dnat ip to meta l4proto . th dport map @any4
     dnat ip6 to ip6 daddr . meta l4proto . th dport map @at6

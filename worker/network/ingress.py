@@ -1,18 +1,26 @@
-"""Published ports of services: every address of this host leads to the service's ready tasks in turn."""
+"""Published ports of services: every address of this host leads to the service's ready tasks in turn.
+
+The control plane gave the ports. They are held here as containers' ports are, so that no container gets them; where one
+has such a port already, the service's tasks come first.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from worker.network import balance, conntrack
 from worker.network.balance import Backends, Front
 from worker.network.namespaces import NamespaceThreads
 from worker.network.nft import Nft
+from worker.network.ports import ANY, HostPorts
 
 
 class Ingress:
-    def __init__(self, table: str, threads: NamespaceThreads) -> None:
+    def __init__(self, table: str, ports: HostPorts, threads: NamespaceThreads) -> None:
         self._table = table
+        self._ports = ports
+        self._held: set[Front] = set()
         self._threads = threads
         self._nft = Nft()
         self._shown: dict[Front, Backends] | None = None
@@ -26,8 +34,17 @@ class Ingress:
         if script:
             self._nft.apply(script)
         self._shown = wanted
+        self._hold(wanted)
         if lost := balance.gone(before, wanted):
             await self._threads.run(partial(conntrack.forget_udp, lost))
+
+    def _hold(self, wanted: Iterable[Front]) -> None:
+        for front in self._held.difference(wanted):
+            self._ports.give(front.protocol, ANY.values(), front.port)
+        self._held.intersection_update(wanted)
+        for front in set(wanted) - self._held:
+            if self._ports.try_take(front.protocol, ANY.values(), front.port):
+                self._held.add(front)
 
     def close(self) -> None:
         self._nft.close()

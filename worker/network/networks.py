@@ -34,6 +34,7 @@ from worker.network.ipam import complete
 from worker.network.live import LiveNetwork
 from worker.network.namespaces import NamespaceThreads
 from worker.network.netlink import Socket
+from worker.network.ports import HostPorts
 from worker.network.publishing import Publisher
 from worker.network.records import Records
 from worker.network.resolving import Resolving
@@ -53,7 +54,8 @@ class LocalNetworks:
         self._threads = NamespaceThreads()
         self._bridges = Bridges(self._threads)
         self._firewall = Firewall(settings.nft_table)
-        self._publisher = Publisher(self._firewall)
+        self._ports = HostPorts()
+        self._publisher = Publisher(self._firewall, self._ports)
         self._names = NameTable()
         etc = EtcFiles(settings, self._records)
         self._vips = Vips(self._threads)
@@ -61,7 +63,7 @@ class LocalNetworks:
         self._sandboxes = Sandboxes(
             self._records, self._catalog, self._bridges, self._publisher, self._threads, etc, self._resolving
         )
-        self._ingress = Ingress(f"{settings.nft_table}_svc", self._threads)
+        self._ingress = Ingress(f"{settings.nft_table}_svc", self._ports, self._threads)
         self._cluster = Cluster(
             self._records, self._catalog, self._bridges, self._firewall, self._names, self._vips, self._ingress
         )
@@ -88,7 +90,7 @@ class LocalNetworks:
     async def shut_down(self) -> None:
         """Let go of sockets and threads. Namespaces, interfaces, rules and files stay for the containers."""
         await self._stack.aclose()
-        self._publisher.close()
+        self._ports.close()
         self._ingress.close()
         self._firewall.close()
         self._threads.close()

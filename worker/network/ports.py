@@ -18,6 +18,7 @@ _KINDS = {
     "udp": (socket.SOCK_DGRAM, 0),
     "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
 }
+ANY = {4: "0.0.0.0", 6: "::"}
 _TRIES = 20  # for an ephemeral port that is free at all of its addresses
 
 
@@ -60,6 +61,14 @@ class HostPorts:
             port = holder.getsockname()[1]
         self._held[protocol, address, port] = holder
         return port
+
+    def try_take(self, protocol: str, addresses: Iterable[str], port: int) -> bool:
+        """Hold the port where it is free; say whether it is held now."""
+        try:
+            self.take(protocol, addresses, port)
+        except ShoalError:
+            return False
+        return True
 
     def hold_again(self, protocol: str, addresses: Iterable[str], port: int) -> None:
         """After a restart: hold what containers already have, where the host still lets us."""

@@ -11,18 +11,17 @@ from common.errors import InvalidArgument
 from common.model.container import PortBinding
 from worker.network.base import PortMapping
 from worker.network.firewall import Firewall, Publication
-from worker.network.ports import HostPorts, check_mapping
+from worker.network.ports import ANY, HostPorts, check_mapping
 
-_ANY = {4: "0.0.0.0", 6: "::"}
 Targets = Mapping[int, str]  # IP version → the container's address that ports lead to
 
 
 class Publisher:
     """`take` before a sandbox is recorded, `show` once it stands; `hide` and `give` on the way back."""
 
-    def __init__(self, firewall: Firewall) -> None:
+    def __init__(self, firewall: Firewall, ports: HostPorts) -> None:
         self._firewall = firewall
-        self._ports = HostPorts()
+        self._ports = ports
         self._shown: set[Publication] = set()
 
     def take(self, wanted: Iterable[PortMapping], host_binding: str) -> tuple[PortMapping, ...]:
@@ -59,9 +58,6 @@ class Publisher:
         self._firewall.replace(old - new, new - old)
         self._shown = (self._shown - old) | new
 
-    def close(self) -> None:
-        self._ports.close()
-
 
 def publications(ports: Iterable[PortMapping], targets: Targets) -> list[Publication]:
     """What the firewall forwards: each mapping to the target of its address's IP version, or of both."""
@@ -82,7 +78,7 @@ def bindings(ports: Iterable[PortMapping], targets: Targets) -> dict[str, list[P
         shown = found.setdefault(f"{port.container_port}/{port.protocol}", []) or []
         for version in _versions(port.host_ip):
             if version in targets:
-                shown.append(PortBinding(host_ip=port.host_ip or _ANY[version], host_port=str(port.host_port)))
+                shown.append(PortBinding(host_ip=port.host_ip or ANY[version], host_port=str(port.host_port)))
         found[f"{port.container_port}/{port.protocol}"] = shown
     return {key: shown or None for key, shown in found.items()}
 
@@ -100,7 +96,7 @@ def _versions(host_ip: str) -> tuple[int, ...]:
 
 
 def _addresses(port: PortMapping) -> list[str]:
-    return [port.host_ip] if port.host_ip else list(_ANY.values())
+    return [port.host_ip] if port.host_ip else list(ANY.values())
 
 
 def _specific(host_ip: str) -> str:

@@ -56,6 +56,9 @@ class Sandboxes:
     def load(self) -> None:
         """Take over what is on disk: addresses and ports are in use before anything new is given out."""
         for record in self._records.sandboxes():
+            if not all(self._catalog.get(endpoint.network_id) for endpoint in record.endpoints):
+                self._records.remove_sandbox(record.id)  # of another root folder; recovery clears the rest
+                continue
             self._open[record.id] = record
             for endpoint in record.endpoints:
                 if network := self._catalog.get(endpoint.network_id):

@@ -70,10 +70,10 @@ class Vips:
         client = self._clients.get(container_id)
         if client is None:
             return False
-        wanted = self._fronts(client)
-        asked = {front for address in addresses if (front := balance.vip_front(address)) in wanted}
+        fronts = map(balance.vip_front, addresses)
+        asked = {front for front in fronts if self._backends(client, front) is not None}
         client.used |= asked
-        return self._is_urgent(client)
+        return bool(asked) and self._is_urgent(client)
 
     async def make_ready(self, container_id: str) -> None:
         if client := self._clients.get(container_id):
@@ -90,6 +90,10 @@ class Vips:
                     await self._update([client])
                     await asyncio.sleep((time.monotonic() - began) * _IDLE_SHARE)
 
+    def _backends(self, client: _Client, front: Front) -> Backends | None:
+        found = (self._wanted.get(network, {}).get(front) for network in client.networks)
+        return next((backends for backends in found if backends is not None), None)
+
     def _fronts(self, client: _Client) -> Fronts:
         merged: dict[Front, Backends] = {}
         for network in client.networks:
@@ -100,8 +104,8 @@ class Vips:
         return (client.shown or {}) != self._fronts(client)
 
     def _is_urgent(self, client: _Client) -> bool:
-        shown, wanted = client.shown or {}, self._fronts(client)
-        return any(shown.get(front) != wanted.get(front) for front in client.used)
+        shown = client.shown or {}
+        return any(shown.get(front) != self._backends(client, front) for front in client.used)
 
     async def _update(self, clients: Sequence[_Client]) -> None:
         for client in clients:
