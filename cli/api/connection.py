@@ -33,22 +33,25 @@ class Connection:
         if self._buffer:
             data, self._buffer = self._buffer[:limit], self._buffer[limit:]
             return data
-        try:
-            return self.sock.recv(limit)
-        except OSError as error:
-            raise self._broken(error) from None
+        return self._receive(limit)
 
     def line(self) -> bytes:
         """The next line without its end. Raises ConnectError where the connection ends first."""
         while b"\n" not in self._buffer:
             if len(self._buffer) > MAX_LINE:
                 raise ConnectError(f"the answer of {self._endpoint.url} is not HTTP: a line has no end")
-            more = self.sock.recv(MAX_LINE)
+            more = self._receive(MAX_LINE)
             if not more:
                 raise ConnectError(f"{self._endpoint.url} closed the connection in the middle of an answer")
             self._buffer += more
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.rstrip(b"\r")
+
+    def _receive(self, limit: int) -> bytes:
+        try:
+            return self.sock.recv(limit)
+        except OSError as error:
+            raise self._broken(error) from None
 
     def leftover(self) -> bytes:
         """What was read beyond the last line, given away once."""
