@@ -73,16 +73,6 @@ def parse_reference(text: str) -> Reference:
     return Reference(domain, path, tag or "", digest)
 
 
-def normalize(text: str) -> str:
-    """ "busybox" → "docker.io/library/busybox:latest"."""
-    return str(parse_reference(text).tagged())
-
-
-def familiar(text: str) -> str:
-    """ "docker.io/library/busybox:latest" → "busybox:latest"."""
-    return parse_reference(text).familiar
-
-
 def _split_tag(text: str) -> tuple[str, str | None]:
     head, colon, tag = text.rpartition(":")
     return (head, tag) if colon and "/" not in tag else (text, None)

@@ -102,17 +102,15 @@ class Catalog:
         names = map(parse_reference, sorted(self._tags))
         return [name for name in names if name.name == wanted.name and not name.digest]
 
-    def tag(self, reference: Reference, image: str) -> str:
-        """Point a reference at an image; return the id of the one that it pointed at before, or ""."""
-        before = self._tags.get(str(reference), "")
-        if before == image:
-            return ""
+    def tag(self, reference: Reference, image: str) -> None:
+        """Point a reference at an image, away from the one that had it."""
+        if self._tags.get(str(reference)) == image:
+            return
         record = msgspec.structs.replace(self._images[image].record, tagged_at=now())
         self._write_tags({**self._tags, str(reference): image})
         self._images[image].record = record
         with disk_errors("the image"):
             write_file(self._layout.record(image), msgspec.json.encode(record))
-        return before
 
     def untag(self, reference: Reference) -> None:
         self._write_tags({name: image for name, image in self._tags.items() if name != str(reference)})

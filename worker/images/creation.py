@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
 from common.model.container import ContainerConfig
+from worker import host
 from worker.images.catalog import Stored
 from worker.images.config import History, ImageConfig, RootFS, image_config, now, write_config
 from worker.images.dockerfile_changes import apply_changes
 from worker.images.parts import Parts
 from worker.images.pins import Hold
-
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-
-
-def machine_architecture() -> str:
-    return _ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
 async def import_tar(
@@ -28,14 +22,13 @@ async def import_tar(
     *,
     changes: Sequence[str],
     message: str,
-    architecture: str = "",
 ) -> Stored:
     """An image of one layer, with a config made of `changes`. Raises InvalidArgument where the body is no tar."""
     config = apply_changes(ContainerConfig(), changes)
     layer = await parts.layers.extract(hold, "", body)
     created = now()
     image = ImageConfig(
-        architecture=architecture or machine_architecture(),
+        architecture=host.architecture(),
         created=created,
         config=config,
         rootfs=RootFS(diff_ids=[layer.diff_id]),
@@ -58,7 +51,7 @@ async def commit_container(
     command = " ".join(config.cmd) if isinstance(config.cmd, list) else config.cmd or ""
     old = base.history if base else [History(comment="unknown") for _ in below]
     image = ImageConfig(
-        architecture=(base and base.architecture) or machine_architecture(),
+        architecture=(base and base.architecture) or host.architecture(),
         variant=base.variant if base else "",
         created=created,
         author=author,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.errors import InvalidArgument
-from common.reference import familiar, normalize, parse_reference
+from common.reference import parse_reference
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -27,14 +27,15 @@ DIGEST = "sha256:" + "ab" * 32
     ],
 )
 def test_complete_name(text: str, complete: str) -> None:
-    assert normalize(text) == complete
+    assert str(parse_reference(text).tagged()) == complete
 
 
 @pytest.mark.parametrize(
     "shown", ["busybox:latest", "team/app:1", "localhost:5000/app:v1", f"team/app@{DIGEST}", "quay.io/a/b:1"]
 )
 def test_short_name_round_trips(shown: str) -> None:
-    assert familiar(normalize(shown)) == shown
+    complete = str(parse_reference(shown).tagged())
+    assert parse_reference(complete).familiar == shown
 
 
 @pytest.mark.parametrize(
