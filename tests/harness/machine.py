@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +77,15 @@ def _cgroup_roots() -> list[Path]:
 
 
 def _below(path: Path) -> list[Path]:
-    return [p for p in path.rglob("*") if p.is_dir()] if path.exists() else []
+    """Folders that go while this looks are no error."""
+    return [Path(folder) / name for folder, names, _ in os.walk(path) for name in names]
 
 
 def _children(path: Path) -> list[Path]:
-    return list(path.iterdir()) if path.exists() else []
+    try:
+        return list(path.iterdir())
+    except FileNotFoundError:
+        return []
 
 
 def _processes(names: list[str]) -> list[str]:

@@ -90,6 +90,7 @@ async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.St
     for name, text in answer.headers.items():
         if name.lower() not in _HOP:
             response.headers[name] = text
+    response.content_length = answer.content_length
     await response.prepare(request)
     try:
         async for chunk in answer.content.iter_any():
