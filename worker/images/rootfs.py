@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -23,6 +22,7 @@ from worker.images.catalog import Stored
 from worker.images.layers import Layers
 from worker.images.layout import Layout, disk_errors, remove_tree
 from worker.images.overlay import Mounter, mounts_below
+from worker.locks import Locks
 
 INIT_LINK = "init"
 
@@ -43,7 +43,7 @@ class Roots:
         self._records: dict[str, RootRecord] = {}
         self._mounted: set[str] = set()  # by mount(): a container that runs, or a daemon before us
         self._visitors: Counter[str] = Counter()
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks = Locks()
 
     async def start_up(self) -> None:
         """Find writable layers and mounts; undo what a crash left half done."""
@@ -110,14 +110,14 @@ class Roots:
 
     async def mount(self, container: str) -> Path:
         record = self.record(container)
-        async with self._lock(container):
+        async with self._locks[container]:
             if not self._is_mounted(container):
                 await self._mount(record)
             self._mounted.add(container)
         return self._folder(container) / "merged"
 
     async def unmount(self, container: str) -> None:
-        async with self._lock(container):
+        async with self._locks[container]:
             if container in self._mounted:
                 if not self._visitors[container]:
                     await self._mounter.unmount(self._folder(container))
@@ -127,14 +127,14 @@ class Roots:
     async def visit(self, container: str) -> AsyncIterator[Path]:
         """The mounted root for as long as the block lasts, whether the container runs or not."""
         record = self.record(container)
-        async with self._lock(container):
+        async with self._locks[container]:
             if not self._is_mounted(container):
                 await self._mount(record)
             self._visitors[container] += 1
         try:
             yield self._folder(container) / "merged"
         finally:
-            async with self._lock(container):
+            async with self._locks[container]:
                 self._visitors[container] -= 1
                 if not self._is_mounted(container):
                     await self._mounter.unmount(self._folder(container))
@@ -163,10 +163,3 @@ class Roots:
 
     def _folder(self, container: str) -> Path:
         return self._layout.rootfs / container
-
-    def _lock(self, container: str) -> asyncio.Lock:
-        """One lock per container while anybody holds it."""
-        lock = self._locks.get(container)
-        if lock is None:
-            lock = self._locks[container] = asyncio.Lock()
-        return lock

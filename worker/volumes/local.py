@@ -27,6 +27,7 @@ from worker.images.jobs import run_job
 from worker.images.layout import disk_errors, remove_tree
 from worker.images.overlay import mounts_below
 from worker.images.syscalls import MNT_DETACH, UMOUNT_NOFOLLOW, unmount
+from worker.locks import Locks
 from worker.volumes.base import VolumeInfo
 from worker.volumes.options import check_options, mount_volume
 
@@ -40,7 +41,7 @@ class LocalVolumes:
         self._volumes: dict[str, VolumeInfo] = {}
         self._users: dict[str, set[str]] = {}
         self._mounted: set[str] = set()
-        self._lock = asyncio.Lock()  # of mounting and removing
+        self._locks = Locks()  # of making, mounting and removing each volume
 
     async def start_up(self) -> None:
         """Find the volumes and what of them is mounted; remove what a crash left half made or half removed."""
@@ -72,7 +73,7 @@ class LocalVolumes:
             labels.setdefault(ANONYMOUS, "")
         _check_name(name)
         wanted = check_options(options or {})
-        async with self._lock:
+        async with self._locks[name]:
             known = self._volumes.get(name)
             if known is None:
                 known = await self._create(name, wanted, labels)
@@ -114,7 +115,7 @@ class LocalVolumes:
         return sorted(self._volumes.values(), key=lambda info: info.name)
 
     async def acquire(self, name: str, container_id: str) -> Path:
-        async with self._lock:
+        async with self._locks[name]:
             info = self.get(name)
             if info.options and name not in self._mounted:
                 await mount_volume(info.options, self._data(name))
@@ -126,7 +127,7 @@ class LocalVolumes:
         return self._data(name)
 
     async def release(self, name: str, container_id: str) -> None:
-        async with self._lock:
+        async with self._locks[name]:
             users = self._users.get(name, set())
             if container_id not in users:
                 return
@@ -145,7 +146,7 @@ class LocalVolumes:
         return sorted(self._users.get(name, ()))
 
     async def remove(self, name: str, *, force: bool = False) -> None:
-        async with self._lock:
+        async with self._locks[name]:
             if name not in self._volumes and force:
                 return
             self.get(name)
@@ -170,10 +171,9 @@ class LocalVolumes:
             await run_job("copy", path=str(source), folder=str(target))
 
     async def recover(self, users: Mapping[str, Sequence[str]]) -> None:
-        async with self._lock:
-            self._users = {name: set(containers) for name, containers in users.items() if containers}
-            for name in self._mounted - self._users.keys():
-                await self._unmount(name)
+        self._users = {name: set(containers) for name, containers in users.items() if containers}
+        for name in self._mounted - self._users.keys():
+            await self._unmount(name)
 
     async def disk_usage(self) -> Sequence[dict[str, Any]]:
         """As GET /system/df shows volumes: sizes in bytes, -1 for what is mounted from elsewhere."""
