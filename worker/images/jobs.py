@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from common import errors
 
@@ -25,11 +26,30 @@ _ERRORS = {
     for kind in (errors.InvalidArgument, errors.NotFound, errors.TooLarge, errors.NoSpace, errors.Forbidden)
 }
 
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
 Source = AsyncIterator[bytes] | Path | None
 
 
 async def run_job(do: str, source: Source = None, **job: Any) -> Any:
-    """Run a job to its end and return what it answers. Raises the error that it reports."""
+    """Run a job to its end and return what it answers. Raises the error that it reports.
+
+    Jobs that depend on no client's speed take turns: one per processor.
+    """
+    if source is None or isinstance(source, Path):
+        async with _turn():
+            return await _run(do, source, job)
+    return await _run(do, source, job)
+
+
+def _turn() -> asyncio.Semaphore:
+    loop = asyncio.get_running_loop()
+    if loop not in _turns:
+        _turns[loop] = asyncio.Semaphore(max(2, os.cpu_count() or 1))
+    return _turns[loop]
+
+
+async def _run(do: str, source: Source, job: dict[str, Any]) -> Any:
     process = await _start({"do": do, **job}, source)
     try:
         if source is None or isinstance(source, Path):
