@@ -143,6 +143,11 @@ CONTEXT = {
 }
 
 
+def _also(table: dict[str, Entry], **names: str) -> dict[str, Entry]:
+    """The table with further names that Docker has for its commands: list="ls"."""
+    return table | {name: table[target]._replace(section="") for name, target in names.items()}
+
+
 def _top(table: dict[str, Entry], names: str, section: str = "Commands") -> dict[str, Entry]:
     return {name: table[name]._replace(section=section) for name in names.split()}
 
@@ -154,17 +159,17 @@ ROOT = {
     "images": IMAGE["ls"]._replace(section=COMMON),
     "version": Entry(f"{_S}.version:version", "Show the versions of client and daemon", COMMON),
     "info": SYSTEM["info"]._replace(section=COMMON),
-    "container": Entry(CONTAINER, "Manage containers", MANAGEMENT),
-    "context": Entry(CONTEXT, "Manage contexts", MANAGEMENT),
-    "image": Entry(IMAGE, "Manage images", MANAGEMENT),
-    "network": Entry(NETWORK, "Manage networks", MANAGEMENT),
+    "container": Entry(_also(CONTAINER, list="ls", ps="ls", remove="rm"), "Manage containers", MANAGEMENT),
+    "context": Entry(_also(CONTEXT, list="ls", remove="rm"), "Manage contexts", MANAGEMENT),
+    "image": Entry(_also(IMAGE, list="ls", remove="rm"), "Manage images", MANAGEMENT),
+    "network": Entry(_also(NETWORK, list="ls", remove="rm"), "Manage networks", MANAGEMENT),
     "system": Entry(SYSTEM, "Manage the daemon", MANAGEMENT),
-    "volume": Entry(VOLUME, "Manage volumes", MANAGEMENT),
-    "config": Entry(CONFIG, "Manage configs", SWARM),
-    "node": Entry(NODE, "Manage nodes", SWARM),
-    "secret": Entry(SECRET, "Manage secrets", SWARM),
-    "service": Entry(SERVICE, "Manage services", SWARM),
-    "stack": Entry(STACK, "Manage stacks", SWARM),
+    "volume": Entry(_also(VOLUME, list="ls", remove="rm"), "Manage volumes", MANAGEMENT),
+    "config": Entry(_also(CONFIG, list="ls", remove="rm"), "Manage configs", SWARM),
+    "node": Entry(_also(NODE, list="ls", remove="rm"), "Manage nodes", SWARM),
+    "secret": Entry(_also(SECRET, list="ls", remove="rm"), "Manage secrets", SWARM),
+    "service": Entry(_also(SERVICE, list="ls", remove="rm"), "Manage services", SWARM),
+    "stack": Entry(_also(STACK, list="ls", remove="rm", up="deploy", down="rm"), "Manage stacks", SWARM),
     "swarm": Entry(SWARM_TABLE, "Manage the swarm", SWARM),
     **_top(CONTAINER, "attach commit cp create diff export kill logs pause port rename restart rm start"),
     **_top(CONTAINER, "stats stop top unpause update wait"),

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """One command: where it is ("module:attribute", or another table for a group), one line about it, its heading in the help."""
+    """One command: where it is ("module:attribute", or another table for a group), one line about it, and its heading in
+    the help; "" for a further name, which the help does not show."""
 
     target: str | dict[str, Entry]
     summary: str
@@ -22,20 +23,18 @@ class Entry(NamedTuple):
 
 
 class LazyGroup(click.Group):
-    """A group over a table of entries. `aliases` are further names that the help does not show."""
+    """A group over a table of entries."""
 
-    def __init__(self, *, table: Table, aliases: Mapping[str, str] | None = None, **attrs: object) -> None:
+    def __init__(self, *, table: Table, **attrs: object) -> None:
         super().__init__(**attrs)  # type: ignore[arg-type]
         self._table = table
-        self._aliases = aliases or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._table)
+        return [name for name, entry in self._table.items() if entry.section]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        name = cmd_name if cmd_name in self._table else self._aliases.get(cmd_name, "")
-        entry = self._table.get(name)
-        return None if entry is None else _load(name, entry)
+        entry = self._table.get(cmd_name)
+        return None if entry is None else _load(cmd_name, entry)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -48,13 +47,14 @@ class LazyGroup(click.Group):
     def _unknown(self, ctx: click.Context, name: str) -> str:
         import difflib
 
-        near = difflib.get_close_matches(name, [*self._table, *self._aliases], n=1)
+        near = difflib.get_close_matches(name, list(self._table), n=1)
         hint = f". Did you mean {near[0]!r}?" if near else ""
         return f"unknown command: {ctx.command_path} {name}{hint}"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
-        for name, entry in self._table.items():
+        for name in self.list_commands(ctx):
+            entry = self._table[name]
             sections.setdefault(entry.section, []).append((name, entry.summary))
         for title, rows in sections.items():
             with formatter.section(title):
@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
 
 def _load(name: str, entry: Entry) -> click.Command:
     if not isinstance(entry.target, str):
-        return LazyGroup(name=name, table=entry.target, aliases={"list": "ls", "remove": "rm"}, help=entry.summary)
+        return LazyGroup(name=name, table=entry.target, help=entry.summary)
     module, _, attribute = entry.target.partition(":")
     command: click.Command = getattr(importlib.import_module(module), attribute)
     command.short_help = entry.summary

@@ -57,6 +57,8 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
         ("ps -q", 0, "0123456789ab\n", ""),
         ("ps --format {{.Names}}", 0, "web\n", ""),
         ("container ls --no-trunc -q", 0, "0123456789abcdef\n", ""),
+        ("container ps -q", 0, "0123456789ab\n", ""),
+        ("network list -q", 0, "", ""),
         ("stop web", 0, "web\n", ""),
         ("stop none web", 1, "web\n", "Error response from daemon: No such container: none\n"),
         ("rm -f none", 0, "", "Error response from daemon: No such container: none\n"),
