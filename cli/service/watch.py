@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import Any
@@ -10,6 +11,7 @@ from cli.api.client import Client
 from cli.api.urls import item
 from cli.errors import CliError
 from cli.service.progress import Progress, progress
+from cli.show.units import ellipsis
 
 POLL = 0.2  # seconds
 MONITOR = 5.0  # seconds that all tasks must stay up, where the service does not say
@@ -27,6 +29,9 @@ class Display:
         lines = [now.overall, *(now.lines if self._terminal else ()), *([note] if note else ())]
         if self._quiet or lines == self._drawn:
             return
+        if self._terminal:
+            # A wrapped line would be two, and the way back up too short.
+            lines = [ellipsis(line, shutil.get_terminal_size().columns) for line in lines]
         if self._terminal and self._drawn:
             sys.stdout.write(f"\033[{len(self._drawn)}A\033[J")
         new = lines if self._terminal else [line for line in lines if line not in self._drawn]

@@ -387,3 +387,53 @@ def test_secrets_configs_and_nodes(swarm: Daemon, tmp_path: Path) -> None:
     ok(swarm, "node", "update", "--label-add", "zone=a", node)
     assert ok(swarm, "node", "inspect", "self", "-f", "{{.Spec.Labels.zone}}") == "a\n"
     assert "Leader" in ok(swarm, "node", "ls")
+
+
+STACK = """
+services:
+  web:
+    image: busybox
+    command: sh -c "cat /site/page; sleep 1000"
+    configs: [{source: page, target: /site/page}]
+    networks: [front]
+    stop_grace_period: 0s
+    deploy: {replicas: 2, update_config: {parallelism: 0, monitor: 100ms}}
+networks: {front: {}}
+configs: {page: {file: ./page.html, name: "page-${RELEASE:-1}"}}
+"""
+
+
+def test_a_stack(swarm: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "compose.yml").write_text(STACK)
+    deploy = ("stack", "deploy", "--detach=false", "-c", f"{tmp_path}/compose.yml", "shop")
+    try:
+        for release in ("1", "2"):
+            monkeypatch.setenv("RELEASE", release)
+            (tmp_path / "page.html").write_text(f"release {release}")
+            assert "converged" in ok(swarm, *deploy)
+            wanted = f"release {release}"
+            until(lambda: ok(swarm, "service", "logs", "--raw", "shop_web").count(wanted) == 2, wanted)  # noqa: B023
+        assert ok(swarm, "stack", "ls", "--format", "{{.Name}} {{.Services}}") == "shop 1\n"
+        assert "shop_web.1" in ok(swarm, "stack", "ps", "shop")
+        assert "2/2" in ok(swarm, "stack", "services", "shop")
+    finally:
+        swarm.shoal("stack", "rm", "shop")
+    assert ok(swarm, "stack", "ls", "--format", "{{.Name}}") == ""
+
+
+def test_what_a_service_refers_to_can_change(swarm: Daemon) -> None:
+    ok(swarm, "network", "create", "-d", "overlay", "side")
+    ok(swarm, "secret", "create", "later", "-", stdin="x")
+    ok(swarm, "service", "create", "-d", "--name", "changing", "--stop-grace-period", "0s", "busybox", "sleep", "1000")
+    attached = "{{range .Spec.TaskTemplate.Networks}}{{.Target}} {{end}}"
+    secrets = "{{range .Spec.TaskTemplate.ContainerSpec.Secrets}}{{.SecretName}} {{end}}"
+    try:
+        ok(swarm, "service", "update", "-d", "--network-add", "side", "--secret-add", "later", "changing")
+        network = ok(swarm, "network", "inspect", "-f", "{{.Id}}", "side").strip()
+        assert ok(swarm, "service", "inspect", "-f", attached + secrets, "changing") == f"{network} later \n"
+        ok(swarm, "service", "update", "-d", "--network-rm", "side", "--secret-rm", "later", "changing")
+        assert ok(swarm, "service", "inspect", "-f", attached + secrets, "changing") == "\n"
+    finally:
+        swarm.shoal("service", "rm", "changing")
+        for kind, name in (("network", "side"), ("secret", "later")):
+            until(lambda: swarm.shoal(kind, "rm", name).returncode == 0, f"{name} is free")  # noqa: B023
