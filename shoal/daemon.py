@@ -21,7 +21,7 @@ import structlog
 
 from common import ids
 from common.durable import write_file
-from common.errors import Conflict, ShoalError
+from common.errors import Conflict, ShoalError, Unavailable
 from common.log import configure
 from common.settings import Settings, decode, encode
 from shoal.settings import load
@@ -30,6 +30,7 @@ log = structlog.get_logger()
 _PR_SET_PDEATHSIG = 1
 _RESTART_DELAY = 0.5  # seconds; doubles up to _RESTART_LIMIT while the manager keeps dying
 _RESTART_LIMIT = 10.0
+_STEADY = 60.0  # seconds after which a manager counts as one that did not die at once
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
         if os.geteuid() != 0:
             raise ShoalError("shoald needs root: it makes namespaces, mounts and network interfaces")
         configure(settings.log_level, "shoald")
-        with _locked(settings.root):
+        with _locked("root", settings.root), _locked("state", settings.state):
             node_id = _node_id(settings.root)
             asyncio.run(_until_signal(_node(settings, node_id)))
     except ShoalError as error:
@@ -55,11 +56,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def manager(argv: Sequence[str]) -> int:
-    """The child: `python -m shoal manager SETTINGS-FILE NODE-ID`. Ends with its parent, however that ends."""
+    """The child: `python -m shoal manager SETTINGS-FILE NODE-ID PARENT`. Ends with its parent, however that ends."""
     from manager.daemon import run
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == 1:
+    if os.getppid() != int(argv[2]):  # it ended before it could be watched
         return 0
     settings = decode(Path(argv[0]).read_bytes())
     configure(settings.log_level, "manager")
@@ -74,7 +75,6 @@ def manager(argv: Sequence[str]) -> int:
 async def _node(settings: Settings, node_id: str) -> None:
     from worker.daemon import run
 
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o711)
     write_file(settings.state / "settings.json", encode(settings), durable=False)
     async with asyncio.TaskGroup() as group:
         group.create_task(_keep_manager(settings, node_id), name="manager")
@@ -84,7 +84,15 @@ async def _node(settings: Settings, node_id: str) -> None:
 async def _keep_manager(settings: Settings, node_id: str) -> None:
     """Run the manager child; start it again, with back-off, when it dies; stop it when this task is cancelled."""
     delay = _RESTART_DELAY
-    command = [sys.executable, "-m", "shoal", "manager", str(settings.state / "settings.json"), node_id]
+    command = [
+        sys.executable,
+        "-m",
+        "shoal",
+        "manager",
+        str(settings.state / "settings.json"),
+        node_id,
+        str(os.getpid()),
+    ]
     while True:
         started = asyncio.get_running_loop().time()
         process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
@@ -93,9 +101,11 @@ async def _keep_manager(settings: Settings, node_id: str) -> None:
         except asyncio.CancelledError:
             await _stop(process, settings.shutdown_timeout)
             raise
-        log.error("the manager ended, starting it again", code=code)
-        delay = _RESTART_DELAY if asyncio.get_running_loop().time() - started > 60 else min(delay * 2, _RESTART_LIMIT)
+        if asyncio.get_running_loop().time() - started > _STEADY:
+            delay = _RESTART_DELAY
+        log.error("the manager ended, starting it again", code=code, delay=delay)
         await asyncio.sleep(delay)
+        delay = min(delay * 2, _RESTART_LIMIT)
 
 
 async def _stop(process: asyncio.subprocess.Process, timeout: float) -> None:
@@ -147,14 +157,21 @@ def _flatten(error: BaseException) -> Iterator[BaseException]:
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    root.mkdir(parents=True, exist_ok=True, mode=0o711)
-    with open(root / "lock", "w") as lock:
+def _locked(name: str, folder: Path) -> Iterator[None]:
+    """Hold the folder as its only daemon. Raises Conflict where another has it, Unavailable where it cannot be used."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        lock = open(folder / "lock", "w")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise Unavailable(
+            f"the {name} folder {folder} cannot be used ({error.strerror}): choose another one by --{name}"
+        ) from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Conflict(
-                f"another shoald already uses the root folder {root}: stop it or choose another --root"
+                f"another shoald already uses the {name} folder {folder}: stop it or choose another --{name}"
             ) from None
         yield
 

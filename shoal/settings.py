@@ -20,6 +20,7 @@ from common.errors import InvalidArgument
 from common.settings import Settings, convert
 
 DEFAULT_CONFIG = Path("/etc/shoal/shoald.toml")
+_SOCKET_PATH = 107  # bytes: unix(7), sun_path without its final zero
 _HELP = {
     "root": "folder of all durable state",
     "state": "folder of run-time files: sockets, mounts, namespaces",
@@ -134,6 +135,8 @@ def validate(settings: Settings) -> Settings:
     """Return the settings when a daemon can start with them. Raises InvalidArgument with what is wrong and what to do."""
     for host in settings.hosts:
         _check_host(host, settings)
+    for path in (settings.socket, settings.manager_socket):
+        _check_socket(path)
     for name in ("runtime", "conmon"):
         program = getattr(settings, name)
         if shutil.which(program) is None:
@@ -151,6 +154,14 @@ def validate(settings: Settings) -> Settings:
     if len(settings.bridge) > 15:
         raise InvalidArgument(f"bridge name {settings.bridge!r} is longer than the kernel's 15 characters")
     return settings
+
+
+def _check_socket(path: Path) -> None:
+    if len(os.fsencode(path)) > _SOCKET_PATH:
+        raise InvalidArgument(
+            f"the socket {path} would have a path of more than {_SOCKET_PATH} bytes, which the kernel does not take: "
+            "choose a shorter --state or --hosts"
+        )
 
 
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:

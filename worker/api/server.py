@@ -6,8 +6,11 @@ mutual TLS.
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import shutil
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -16,7 +19,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from common.errors import InvalidArgument, NoSpace, ShoalError
+from common.errors import Conflict, InvalidArgument, NoSpace, ShoalError, Unavailable
 from common.settings import Settings
 from worker.api.http import ENGINE_API, MIN_API, VERSION, Handler, answer
 
@@ -45,7 +48,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return answer({"message": _http_sentence(request, error)}, error.status)
     except OSError as error:
         if error.errno == 28:  # ENOSPC
-            return answer({"message": f"no space left on device: {error.filename or 'the data folder'}"}, NoSpace.status)
+            return answer(
+                {"message": f"no space left on device: {error.filename or 'the data folder'}"}, NoSpace.status
+            )
         if isinstance(error, ConnectionError):
             raise
         log.exception("request failed", path=request.path)
@@ -111,16 +116,26 @@ async def serve(app: web.Application, settings: Settings) -> AsyncIterator[None]
 
 
 async def _listen(runner: web.AppRunner, host: str, settings: Settings) -> None:
-    if host.startswith("unix://"):
-        await _listen_unix(runner, Path(host.removeprefix("unix://")), settings.group)
-        return
+    """Raises Conflict where another daemon has the address, Unavailable where it cannot be listened on."""
+    try:
+        if host.startswith("unix://"):
+            await _listen_unix(runner, Path(host.removeprefix("unix://")), settings.group)
+        else:
+            await _listen_tcp(runner, host, settings)
+    except OSError as error:
+        raise Unavailable(f"cannot listen on {host}: {os.strerror(error.errno or errno.EIO)}") from None
+    log.info("listening", host=host)
+
+
+async def _listen_tcp(runner: web.AppRunner, host: str, settings: Settings) -> None:
     address, _, port = host.removeprefix("tcp://").rpartition(":")
     await web.TCPSite(runner, address.strip("[]"), int(port), ssl_context=mutual_tls(settings)).start()
-    log.info("listening", host=host)
 
 
 async def _listen_unix(runner: web.AppRunner, path: Path, group: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if await asyncio.to_thread(_is_served, path):
+        raise Conflict(f"another daemon already listens on unix://{path}: stop it or choose another --hosts")
     path.unlink(missing_ok=True)
     mask = os.umask(0o177)
     try:
@@ -132,14 +147,29 @@ async def _listen_unix(runner: web.AppRunner, path: Path, group: str) -> None:
         path.chmod(0o660)
     except LookupError:
         pass  # no such group on this machine: the socket stays root's alone
-    log.info("listening", host=f"unix://{path}")
+
+
+def _is_served(path: Path) -> bool:
+    """Whether somebody listens on the socket; one that a killed daemon left behind refuses."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 def mutual_tls(settings: Settings) -> ssl.SSLContext:
-    """The server's TLS context, which demands a client certificate signed by `tls-ca`."""
+    """The server's TLS context, which demands a client certificate signed by `tls-ca`. Raises InvalidArgument."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    context.load_verify_locations(settings.tls_ca)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+        context.load_verify_locations(settings.tls_ca)
+    except (ssl.SSLError, OSError) as error:
+        raise InvalidArgument(
+            f"the TLS files {settings.tls_cert}, {settings.tls_key} and {settings.tls_ca} cannot be used ({error}): "
+            "they are PEM files, and the key is the certificate's"
+        ) from None
     context.verify_mode = ssl.CERT_REQUIRED
     return context

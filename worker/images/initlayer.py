@@ -59,7 +59,10 @@ def _try_marks(folder: Path) -> None:
 
 def _complaint(root: Path, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"mounting and marking layers below {root} is not permitted: the daemon must run as root ({error})"
+        return (
+            f"mounting and marking layers below {root} is not permitted ({error}): the daemon needs all of root's "
+            "capabilities, and a --root that lies on ext4, xfs, btrfs or tmpfs, not on an overlayfs"
+        )
     return (
         f"the file system of {root} cannot hold the writable layers of containers (overlayfs needs trusted xattrs and no "
         f"overlayfs below it): choose a folder on ext4, xfs, btrfs or tmpfs with --root ({error})"

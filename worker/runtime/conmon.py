@@ -47,7 +47,7 @@ class ConmonRuntime:
         """Find conmon and the OCI runtime. Raises Unavailable."""
         await self.oci.start_up()
         await self.seccomp.start_up()
-        self.monitors.start_up()
+        await self.monitors.start_up()
         self._inotify.start_up()
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ from worker.runtime.base import Launch
 from worker.runtime.faults import CREATE, explain
 from worker.runtime.layout import Layout
 from worker.runtime.oci import OciRuntime
-from worker.runtime.process import readable, run
+from worker.runtime.process import readable, run, version
 
 SYNC_TIMEOUT = 60.0  # seconds until a runtime that says nothing counts as stuck
 
@@ -32,10 +32,13 @@ class Monitors:
         self._binary = settings.conmon
         self._runtime = runtime
 
-    def start_up(self) -> None:
+    async def start_up(self) -> None:
+        """Raises Unavailable where conmon cannot be run."""
         found = shutil.which(self._wanted)
         if found is None:
             raise Unavailable(f"no {self._wanted!r} on this machine: install conmon or set --conmon")
+        if "conmon" not in await version(found):
+            raise Unavailable(f"{found} is no conmon: it does not answer --version; choose another by --conmon")
         self._binary = found
 
     def argv(self, id: str, layout: Layout, log: Path | None, *, tty: bool, stdin: bool) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from common.errors import ShoalError, Unavailable
 from common.settings import Settings
 from worker.runtime import workaround
-from worker.runtime.process import Result, run
+from worker.runtime.process import Result, run, version
 
 
 class OciRuntime:
@@ -37,10 +37,9 @@ class OciRuntime:
             raise Unavailable(f"no OCI runtime {self._wanted!r} on this machine: install it or set --runtime")
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.binary = self._plain = Path(found)
-        result = await run([found, "--version"])
-        if result.code:
-            raise Unavailable(f"{found} --version failed: {_text(result)}")
-        self.version = result.stdout.decode(errors="replace").partition("\n")[0]
+        self.version = await version(found)
+        if not self.version:
+            raise Unavailable(f"{found} is no OCI runtime: it does not answer --version; choose another by --runtime")
         self.is_crun = self.version.startswith("crun")
         if self.is_crun and workaround.needed():
             self.binary = workaround.wrap(self.binary, self._state)

@@ -54,6 +54,15 @@ async def run(
         return Result(code, out.read(), err.read())
 
 
+async def version(program: str) -> str:
+    """The first line of `program --version`; empty where it cannot be run or says nothing."""
+    try:
+        result = await run([program, "--version"])
+    except OSError:
+        return ""
+    return "" if result.code else result.stdout.decode(errors="replace").partition("\n")[0]
+
+
 async def ended(pid: int) -> None:
     """Wait until the process is gone; any process, not only a child. Returns at once where there is none."""
     try:
