@@ -9,8 +9,10 @@ ORPHANS = "for i in 1 2 3; do (sleep 0.3 &) ; done; exec sleep 1000"
 
 
 def states(shoald: Daemon, name: str) -> list[str]:
-    """The states of all processes: S sleeps, Z is dead and waits to be reaped."""
-    return sorted(line.split()[1][0] for line in shoald.docker("top", name, "-eo", "pid,stat,comm").splitlines()[1:])
+    """The states of all sleeping processes: S sleeps, Z is dead and waits to be reaped (a control group lists no dead)."""
+    return sorted(
+        line.split()[0][0] for line in shoald.docker("exec", name, "ps", "-o", "stat,comm").splitlines()[1:-1]
+    )
 
 
 def test_orphans_are_reaped(shoald: Daemon) -> None:
