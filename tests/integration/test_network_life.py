@@ -201,6 +201,21 @@ async def test_automatic_subnets_avoid_the_hosts_routes() -> None:
         await here.networks.remove("first")
 
 
+async def test_a_subnet_is_free_only_once_its_network_is_gone() -> None:
+    async with world() as here:
+        await here.networks.create(NetworkSpec(name="old"))
+        subnet_of_old = here.networks.inspect("old").ipam.config[0].subnet
+        removal = asyncio.create_task(here.networks.remove("old"))
+        await asyncio.sleep(0)
+        with pytest.raises(NotFound):
+            await here.open("one", "old")
+        await here.networks.create(NetworkSpec(name="new"))
+        assert here.networks.inspect("new").ipam.config[0].subnet != subnet_of_old
+        await removal
+        again = await here.networks.create(NetworkSpec(name="again"))
+        assert here.networks.inspect(again).ipam.config[0].subnet == subnet_of_old
+
+
 async def test_lookup_by_id_prefix() -> None:
     async with world() as here:
         id = await here.networks.create(NetworkSpec(name="net"))

@@ -163,7 +163,7 @@ async def test_overlay_networks_come_and_go() -> None:
         assert here.networks.inspect("mesh").scope == "swarm"
         async with greeter(here.host.outside, "out"):
             assert await call(one.path, here.host.outside_address) == ("out", here.host.address)
-        with pytest.raises(Conflict, match="active endpoints"):
+        with pytest.raises(Forbidden, match="active endpoints"):
             await here.networks.forget("idmesh")
         with pytest.raises(Conflict, match="in use on this node"):
             await here.networks.ensure(overlay("other", "10.0.9.0/25"))

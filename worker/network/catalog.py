@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from common.errors import Conflict, InvalidArgument, NotFound
 from worker.network.live import LiveNetwork
@@ -29,9 +29,10 @@ class Catalog:
     def find(self, reference: str) -> LiveNetwork:
         """By id, name ("default" is the bridge), or the beginning of an id. Raises NotFound, InvalidArgument (ambiguous)."""
         name = "bridge" if reference == "default" else reference
-        if found := self._by_id.get(name) or self._named(name):
+        present = {id: network for id, network in self._by_id.items() if not network.leaving}
+        if found := present.get(name) or _named(name, present.values()):
             return found
-        matches = [n for n in self._by_id.values() if reference and n.id.startswith(reference)]
+        matches = [n for n in present.values() if reference and n.id.startswith(reference)]
         if len(matches) > 1:
             raise InvalidArgument(f"network {reference} is ambiguous ({len(matches)} matches found on ID prefix)")
         if not matches:
@@ -40,7 +41,7 @@ class Catalog:
 
     def check_free(self, name: str) -> None:
         """Raises Conflict where a network has the name."""
-        if self._named(name):
+        if _named(name, self._by_id.values()):
             raise Conflict(f"network with name {name} already exists", ("network", name))
 
     def subnets(self) -> Iterator[Subnet]:
@@ -50,7 +51,7 @@ class Catalog:
     def of_container(self, container_id: str) -> Iterator[LiveNetwork]:
         return (network for network in self if container_id in network.endpoints)
 
-    def _named(self, name: str) -> LiveNetwork | None:
-        """The local network of that name, else the cluster's."""
-        found = (network for network in self._by_id.values() if network.name == name)
-        return min(found, key=lambda network: network.cluster, default=None)
+
+def _named(name: str, networks: Iterable[LiveNetwork]) -> LiveNetwork | None:
+    """The local network of that name, else the cluster's."""
+    return min((n for n in networks if n.name == name), key=lambda network: network.cluster, default=None)

@@ -12,45 +12,30 @@ from common.model import Network
 from common.wire import ServiceEndpoint
 from worker.network import balance
 from worker.network.balance import Backends, Front
-from worker.network.bridges import Bridges
 from worker.network.catalog import Catalog
 from worker.network.dns_names import NameTable
-from worker.network.firewall import Firewall
 from worker.network.ingress import Ingress
 from worker.network.ipam import overlap_of
 from worker.network.live import LiveNetwork
-from worker.network.records import Records
+from worker.network.registry import Registry
 from worker.network.vips import Vips
 
 
 class Cluster:
-    def __init__(
-        self,
-        records: Records,
-        catalog: Catalog,
-        bridges: Bridges,
-        firewall: Firewall,
-        names: NameTable,
-        vips: Vips,
-        ingress: Ingress,
-    ) -> None:
-        self._records = records
+    def __init__(self, catalog: Catalog, registry: Registry, names: NameTable, vips: Vips, ingress: Ingress) -> None:
         self._catalog = catalog
-        self._bridges = bridges
-        self._firewall = firewall
+        self._registry = registry
         self._names = names
         self._vips = vips
         self._ingress = ingress
 
-    def ensure(self, model: Network) -> None:
+    async def ensure(self, model: Network) -> None:
         """Make the network known; its bridge comes with the first sandbox. Idempotent; Conflict where a subnet is in use."""
         known = self._catalog.get(model.id)
         if known and known.model.ipam == model.ipam and known.model.spec == model.spec:
             return
         if known:
-            self._refuse_active(known)
-            self._catalog.drop(known)
-            self._firewall.remove_network(known.rules)
+            await self.forget(model.id)
         network = LiveNetwork(model, cluster=True)
         if overlap := overlap_of(network.subnets, self._catalog.subnets()):
             raise Conflict(
@@ -58,29 +43,19 @@ class Cluster:
                 "remove the local network that uses it",
                 ("network", model.id),
             )
-        self._records.save_network(model, cluster=True)
-        self._catalog.add(network)
-        self._firewall.add_network(network.rules)
+        await self._registry.add(network)
 
     async def forget(self, network_id: str) -> None:
-        """Idempotent; Conflict while a sandbox is on it."""
+        """Idempotent; Forbidden while a sandbox is on it."""
         network = self._catalog.get(network_id)
         if network is None or not network.cluster:
             return
-        self._refuse_active(network)
-        self._catalog.drop(network)
-        self._firewall.remove_network(network.rules)
-        await self._bridges.unrealise(network)
-        self._records.remove_network(network_id, cluster=True)
+        await self._registry.remove(network)
 
     async def program(self, endpoints: Sequence[ServiceEndpoint]) -> None:
         self._names.set_services(endpoints)
         await self._ingress.program(published_ports(endpoints))
         await self._vips.program(vips_by_network(endpoints))
-
-    def _refuse_active(self, network: LiveNetwork) -> None:
-        if network.endpoints:
-            raise Conflict(f"network {network.name} has active endpoints on this node", ("network", network.id))
 
 
 def published_ports(endpoints: Iterable[ServiceEndpoint]) -> dict[Front, Backends]:

@@ -29,7 +29,10 @@ _MODES = {"host": "host", "null": "none"}
 
 
 class LiveNetwork:
-    """`endpoints` by container id; `index` is the bridge's, 0 until it is realised; `lock` guards realising it."""
+    """`endpoints` by container id; `index` is the bridge's, 0 until it is realised; `lock` guards realising it.
+
+    `leaving`: it is being removed; its subnets are in use until that is done, but nobody finds it any more.
+    """
 
     def __init__(self, model: Network, *, cluster: bool = False) -> None:
         self.model = model
@@ -40,6 +43,7 @@ class LiveNetwork:
         self.endpoints: dict[str, Endpoint] = {}
         self.container_names: dict[str, str] = {}
         self.index = 0
+        self.leaving = False
         self.lock = asyncio.Lock()
 
     @property

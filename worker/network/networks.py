@@ -37,6 +37,7 @@ from worker.network.netlink import Socket
 from worker.network.ports import HostPorts
 from worker.network.publishing import Publisher
 from worker.network.records import Records
+from worker.network.registry import Registry
 from worker.network.resolving import Resolving
 from worker.network.rtnl import routed_subnets
 from worker.network.sandboxes import Sandboxes
@@ -64,9 +65,8 @@ class LocalNetworks:
             self._records, self._catalog, self._bridges, self._publisher, self._threads, etc, self._resolving
         )
         self._ingress = Ingress(f"{settings.nft_table}_svc", self._ports, self._threads)
-        self._cluster = Cluster(
-            self._records, self._catalog, self._bridges, self._firewall, self._names, self._vips, self._ingress
-        )
+        self._registry = Registry(self._records, self._catalog, self._bridges, self._firewall)
+        self._cluster = Cluster(self._catalog, self._registry, self._names, self._vips, self._ingress)
         self._stack = AsyncExitStack()
 
     async def start_up(self) -> None:
@@ -100,18 +100,7 @@ class LocalNetworks:
         self._catalog.check_free(spec.name)
         network = LiveNetwork(self._model(spec))
         self._refuse_taken_bridge(network)
-        self._catalog.add(network)
-        try:
-            self._records.save_network(network.model, cluster=False)
-            await self._bridges.realise(network, fresh=True)
-            self._firewall.add_network(network.rules)
-        except BaseException:
-            # A Conflict means that the interface is somebody else's: only the record goes.
-            if network.index:
-                await self._bridges.unrealise(network)
-            self._catalog.drop(network)
-            self._records.remove_network(network.id, cluster=False)
-            raise
+        await self._registry.add(network)
         self._publish("create", network)
         return network.id
 
@@ -121,11 +110,7 @@ class LocalNetworks:
             raise Forbidden(f"{found.name} is a pre-defined network and cannot be removed", ("network", found.name))
         if found.cluster:
             raise Forbidden(f"network {found.name} belongs to the cluster: remove it there", ("network", found.name))
-        self._refuse_active(found)
-        self._catalog.drop(found)
-        self._firewall.remove_network(found.rules)
-        await self._bridges.unrealise(found)
-        self._records.remove_network(found.id, cluster=False)
+        await self._registry.remove(found)
         self._publish("destroy", found)
 
     def inspect(self, network: str) -> NetworkInspect:
@@ -169,7 +154,7 @@ class LocalNetworks:
                 await self._bridges.realise(network)
 
     async def ensure(self, network: Network) -> None:
-        self._cluster.ensure(network)
+        await self._cluster.ensure(network)
 
     async def forget(self, network_id: str) -> None:
         await self._cluster.forget(network_id)
@@ -219,16 +204,6 @@ class LocalNetworks:
                 raise Conflict(
                     f"network {other.name} uses the bridge {other.options.interface} already", ("network", other.id)
                 )
-
-    def _refuse_active(self, network: LiveNetwork) -> None:
-        if network.endpoints:
-            shown = ", ".join(
-                f'name:"{e.name}" id:"{e.endpoint_id[:12]}"' for e in network.inspect().containers.values()
-            )
-            raise Forbidden(
-                f"error while removing network: network {network.name} has active endpoints ({shown})",
-                ("network", network.id),
-            )
 
     def _publish(self, action: str, network: LiveNetwork, container_id: str = "") -> None:
         attributes = {"name": network.name, "type": network.model.spec.driver}
