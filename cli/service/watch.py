@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import time
@@ -118,7 +119,7 @@ class Watcher:
         left = patience - (time.monotonic() - self._since)
         if left <= 0:
             return f"verify: Service {self._id} converged"
-        return f"verify: Waiting {int(left) + 1} seconds to verify that tasks are stable..."
+        return f"verify: Waiting {math.ceil(left)} seconds to verify that tasks are stable..."
 
     def _finish(self) -> bool:
         if self._rolled_back:

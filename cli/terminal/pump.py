@@ -9,6 +9,7 @@ import contextlib
 import os
 import select
 import socket
+import sys
 from collections.abc import Callable
 
 from cli.api.connection import Connection
@@ -122,7 +123,5 @@ def _pending(sock: socket.socket) -> bool:
 
 def _tls_not_ready() -> type[Exception]:
     """ssl's "want read/write" without importing ssl where no TLS is used."""
-    import sys
-
     ssl = sys.modules.get("ssl")
     return ssl.SSLWantReadError if ssl else BlockingIOError

@@ -139,4 +139,4 @@ def _unquoted(text: str) -> str:
     """The details are written as a query: %2C for a comma within a value."""
     from urllib.parse import unquote
 
-    return unquote(text)
+    return unquote(text) if "%" in text else text
