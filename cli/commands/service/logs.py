@@ -129,14 +129,21 @@ class Writer:
             moment, _, line = line.partition(b" ")
             moment += b" "
         raw, _, text = line.partition(b" ")
-        details = dict(pair.partition("=")[::2] for pair in _unquoted(raw.decode(errors="replace")).split(","))
+        details = parse_details(raw.decode(errors="replace"))
         others = [f"{k}={v}" for k, v in details.items() if k and not k.startswith(_CONTEXT)]
         shown = f"{','.join(others)} ".encode() if self._details and others else b""
         return moment + self._naming.prefix(details).encode() + shown + text
 
 
+def parse_details(text: str) -> dict[str, str]:
+    """ "a=1,b=x%2Cy" → {"a": "1", "b": "x,y"}: written as a query, so that values may hold commas."""
+    pairs = (pair.partition("=") for pair in text.split(","))
+    return {_unquoted(key): _unquoted(value) for key, _, value in pairs}
+
+
 def _unquoted(text: str) -> str:
-    """The details are written as a query: %2C for a comma within a value."""
+    if "%" not in text:
+        return text
     from urllib.parse import unquote
 
-    return unquote(text) if "%" in text else text
+    return unquote(text)

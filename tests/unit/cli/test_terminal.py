@@ -10,6 +10,7 @@ import click
 import pytest
 
 from cli.api.connection import Connection
+from cli.commands.service.logs import parse_details
 from cli.endpoint import Endpoint
 from cli.errors import CliError
 from cli.flags.switches import take
@@ -97,3 +98,7 @@ def test_the_pump_moves_both_ways(capfd: pytest.CaptureFixture[str]) -> None:
     os.close(read)
     assert len(b"".join(received)) == 200_000
     assert capfd.readouterr() == ("got all", "bye")
+
+
+def test_details_of_a_service_log() -> None:
+    assert parse_details("a=1,b=x%2Cy%3Dz,c=") == {"a": "1", "b": "x,y=z", "c": ""}
