@@ -6,38 +6,24 @@ A cluster of one exists from the first start; `init` takes it over once, `leave 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_network
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from common.errors import InvalidArgument, NotAcceptable, Unavailable, Unsupported, VersionConflict
+from common.errors import NotAcceptable, Unavailable, Unsupported, VersionConflict
 from common.model import Cluster, ClusterSpec, Config, Network, Node, NodeSpec, Secret, Service, Task
-from common.model.base import Spec
-from common.model.node import DispatcherConfig, ManagerStatus, RaftConfig
+from common.model.node import ManagerStatus
 from manager.api import http, shapes
 from manager.api.context import Context
 from manager.bootstrap import manager_node, predefined, seed, tokens
 from manager.loops.slots import remove
 from manager.specs import task_spec
 from manager.store.base import Change, Delete, Put, Stored, View
+from manager.validation.swarm import InitRequest, check_init, check_spec, with_defaults
 
 replace = msgspec.structs.replace
 PORT = 2377
-
-
-class InitRequest(Spec, frozen=True, kw_only=True):
-    listen_addr: str = ""
-    advertise_addr: str = ""
-    data_path_addr: str = ""
-    data_path_port: int = 0
-    default_addr_pool: list[str] = []
-    subnet_size: int = 0
-    force_new_cluster: bool = False
-    auto_lock_managers: bool = False
-    availability: str = "active"
-    spec: ClusterSpec = ClusterSpec()
 
 
 class Swarm:
@@ -61,7 +47,7 @@ class Swarm:
 
     async def init(self, request: web.Request) -> web.Response:
         given = await http.body(request, InitRequest)
-        _check_init(given)
+        check_init(given)
 
         def build(view: View) -> tuple[Sequence[Change], None]:
             cluster = _cluster(view)
@@ -95,7 +81,7 @@ class Swarm:
     async def update(self, request: web.Request) -> web.Response:
         spec = await http.body(request, ClusterSpec)
         seen = http.number(request, "version")
-        _check_spec(spec)
+        check_spec(spec)
         rotated = [role for role in ("Worker", "Manager") if http.flag(request, f"rotate{role}Token")]
 
         def build(view: View) -> tuple[Sequence[Change], None]:
@@ -177,7 +163,7 @@ def _initialized(cluster: Cluster, given: InitRequest) -> Cluster:
     return replace(
         cluster,
         implicit=False,
-        spec=_with_defaults(given.spec),
+        spec=with_defaults(given.spec),
         join_tokens=tokens(),
         data_path_port=given.data_path_port or cluster.data_path_port,
         default_addr_pool=given.default_addr_pool or cluster.default_addr_pool,
@@ -193,53 +179,10 @@ def _own_node(view: View, node_id: str, given: InitRequest) -> list[Change]:
     return [] if wanted == node else [Put(wanted)]
 
 
-def _with_defaults(spec: ClusterSpec) -> ClusterSpec:
-    """Clients send 0 for what their user did not say."""
-    dispatcher, raft, known = spec.dispatcher, spec.raft, RaftConfig()
-    return replace(
-        spec,
-        dispatcher=dispatcher if dispatcher.heartbeat_period else DispatcherConfig(),
-        raft=replace(
-            raft,
-            election_tick=raft.election_tick or known.election_tick,
-            heartbeat_tick=raft.heartbeat_tick or known.heartbeat_tick,
-            snapshot_interval=raft.snapshot_interval or known.snapshot_interval,
-        ),
-    )
-
-
 def _manager_address(advertised: str) -> str:
     """Where other nodes would find this manager: host and port."""
     host, colon, port = advertised.rpartition(":")
     return f"{host}:{port}" if colon and port.isdecimal() else f"{advertised or '127.0.0.1'}:{PORT}"
-
-
-def _check_init(given: InitRequest) -> None:
-    _check_spec(_with_defaults(given.spec))
-    if given.auto_lock_managers or given.spec.encryption_config.auto_lock_managers:
-        raise Unsupported("locking managers with a key is not supported yet: leave autolock off")
-    if given.availability not in ("", "active", "pause", "drain"):
-        raise InvalidArgument(f"invalid Availability: {given.availability!r}: use active, pause or drain")
-    if given.data_path_port and not 1024 <= given.data_path_port <= 49151:
-        raise InvalidArgument(f"invalid data path port {given.data_path_port}: use 1024 to 49151, or 0 for 4789")
-    for pool in given.default_addr_pool:
-        try:
-            network = ip_network(pool)
-        except ValueError as error:
-            raise InvalidArgument(f"invalid default address pool {pool!r}: {error}") from None
-        if not network.prefixlen <= (given.subnet_size or 24) <= 29:
-            raise InvalidArgument(f"invalid subnet size {given.subnet_size}: it does not fit pool {pool}")
-
-
-def _check_spec(spec: ClusterSpec) -> None:
-    if spec.name != "default":
-        raise InvalidArgument(f"swarm spec must be named {ClusterSpec().name!r}, not {spec.name!r}")
-    if spec.ca_config.external_cas:
-        raise Unsupported("external certificate authorities are not supported yet")
-    if spec.dispatcher.heartbeat_period <= 0:
-        raise InvalidArgument("dispatcher: heartbeat period must be greater than zero")
-    if spec.encryption_config.auto_lock_managers:
-        raise Unsupported("locking managers with a key is not supported yet: leave autolock off")
 
 
 def _erased(view: View, node_id: str) -> list[Change]:

@@ -8,6 +8,7 @@ from random import Random
 
 import msgspec
 
+from common.errors import VersionConflict
 from common.model import (
     Cluster,
     ContainerSpec,
@@ -28,10 +29,11 @@ from common.model import (
 from common.model.node import NodeResources
 from common.model.shared import Platform
 from manager.agenda import Agenda
+from manager.api.services import removal
 from manager.loops.all import all_loops
 from manager.loops.invariants import validate, validate_change
 from manager.specs import respecified
-from manager.store.base import Change, Delete, Put
+from manager.store.base import Change, Put
 from manager.store.codec import decode_transaction, encode_transaction
 from manager.store.store import StateMachine
 from manager.store.transaction import execute
@@ -51,6 +53,7 @@ class Simulation:
         self._number = 0
         self.agenda = Agenda(all_loops(self.new_id))
         self.fails: Callable[[Task], bool] = lambda task: False
+        self.interrupt: Callable[[], None] = lambda: None  # what others commit while the loops think
         self.commit(
             Put(Cluster(id="cluster")),
             Put(Network(id="ingress", spec=NetworkSpec(name="ingress", driver="overlay", ingress=True))),
@@ -78,7 +81,11 @@ class Simulation:
             batch = self.agenda.next(self.view)
             if batch is None:
                 return
-            self.commit(*batch.changes)
+            self.interrupt()
+            try:
+                self.commit(*batch.changes)
+            except VersionConflict:
+                self.agenda.retry(batch)
         raise AssertionError("the loops do not come to rest")
 
     def advance(self, seconds: float) -> None:
@@ -149,12 +156,15 @@ class Simulation:
         self.settle()
 
     def update(self, id: str, spec: ServiceSpec) -> None:
-        service = self.service(id)
-        self.commit(Put(replace(respecified(service, spec), previous_spec=service.spec, update_status=None)))
+        self.respecify(id, spec)
         self.settle()
 
+    def respecify(self, id: str, spec: ServiceSpec) -> None:
+        service = self.service(id)
+        self.commit(Put(replace(respecified(service, spec), previous_spec=service.spec, update_status=None)))
+
     def remove(self, id: str) -> None:
-        self.commit(Delete(self.service(id)))
+        self.commit(*removal(self.view, self.service(id)))
         self.settle()
 
     def service(self, id: str) -> Service:

@@ -1,0 +1,70 @@
+"""The cluster's spec and the request that makes a cluster: defaults, and what is wrong with them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import msgspec
+
+from common.errors import InvalidArgument, Unsupported
+from common.model import ClusterSpec
+from common.model.base import Spec
+from common.model.node import DispatcherConfig, RaftConfig
+
+replace = msgspec.structs.replace
+
+
+class InitRequest(Spec, frozen=True, kw_only=True):
+    listen_addr: str = ""
+    advertise_addr: str = ""
+    data_path_addr: str = ""
+    data_path_port: int = 0
+    default_addr_pool: list[str] = []
+    subnet_size: int = 0
+    force_new_cluster: bool = False
+    auto_lock_managers: bool = False
+    availability: str = "active"
+    spec: ClusterSpec = ClusterSpec()
+
+
+def with_defaults(spec: ClusterSpec) -> ClusterSpec:
+    """Clients send 0 for what their user did not say."""
+    dispatcher, raft, known = spec.dispatcher, spec.raft, RaftConfig()
+    return replace(
+        spec,
+        dispatcher=dispatcher if dispatcher.heartbeat_period else DispatcherConfig(),
+        raft=replace(
+            raft,
+            election_tick=raft.election_tick or known.election_tick,
+            heartbeat_tick=raft.heartbeat_tick or known.heartbeat_tick,
+            snapshot_interval=raft.snapshot_interval or known.snapshot_interval,
+        ),
+    )
+
+
+def check_init(given: InitRequest) -> None:
+    check_spec(with_defaults(given.spec))
+    if given.auto_lock_managers or given.spec.encryption_config.auto_lock_managers:
+        raise Unsupported("locking managers with a key is not supported yet: leave autolock off")
+    if given.availability not in ("", "active", "pause", "drain"):
+        raise InvalidArgument(f"invalid Availability: {given.availability!r}: use active, pause or drain")
+    if given.data_path_port and not 1024 <= given.data_path_port <= 49151:
+        raise InvalidArgument(f"invalid data path port {given.data_path_port}: use 1024 to 49151, or 0 for 4789")
+    for pool in given.default_addr_pool:
+        try:
+            network = ip_network(pool)
+        except ValueError as error:
+            raise InvalidArgument(f"invalid default address pool {pool!r}: {error}") from None
+        if not network.prefixlen <= (given.subnet_size or 24) <= 29:
+            raise InvalidArgument(f"invalid subnet size {given.subnet_size}: it does not fit pool {pool}")
+
+
+def check_spec(spec: ClusterSpec) -> None:
+    if spec.name != "default":
+        raise InvalidArgument(f"swarm spec must be named {ClusterSpec().name!r}, not {spec.name!r}")
+    if spec.ca_config.external_cas:
+        raise Unsupported("external certificate authorities are not supported yet")
+    if spec.dispatcher.heartbeat_period <= 0:
+        raise InvalidArgument("dispatcher: heartbeat period must be greater than zero")
+    if spec.encryption_config.auto_lock_managers:
+        raise Unsupported("locking managers with a key is not supported yet: leave autolock off")
