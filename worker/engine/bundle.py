@@ -19,6 +19,7 @@ from worker.runtime.users import lookup
 
 def oci_config(
     container: Container,
+    hostname: str,
     rootfs: Path,
     mounts: list[dict[str, Any]],
     namespaces: list[dict[str, Any]],
@@ -30,7 +31,7 @@ def oci_config(
     nodes, rules = oci_devices(host)
     spec: dict[str, Any] = {
         "ociVersion": "1.0.2",
-        "process": _process(container, rootfs, security),
+        "process": _process(container, hostname, rootfs, security),
         "root": {"path": str(rootfs), "readonly": host.readonly_rootfs},
         "mounts": mounts,
         "annotations": dict(host.annotations),
@@ -45,12 +46,12 @@ def oci_config(
             "rootfsPropagation": _root_propagation(container),
         },
     }
-    if any(namespace["type"] == "uts" for namespace in namespaces) and config.hostname:
-        spec["hostname"] = config.hostname
+    if any(namespace["type"] == "uts" for namespace in namespaces):
+        spec["hostname"] = hostname
     return spec
 
 
-def _process(container: Container, rootfs: Path, security: Security) -> dict[str, Any]:
+def _process(container: Container, hostname: str, rootfs: Path, security: Security) -> dict[str, Any]:
     config, host = container.config, container.host
     identity = lookup(rootfs, config.user, host.group_add or ())
     granted = capabilities.resolve(host.cap_add, host.cap_drop, host.privileged)
@@ -62,7 +63,7 @@ def _process(container: Container, rootfs: Path, security: Security) -> dict[str
         "terminal": config.tty,
         "user": {"uid": identity.uid, "gid": identity.gid, "additionalGids": identity.additional},
         "args": arguments,
-        "env": environment(config, config.hostname),
+        "env": environment(config, hostname),
         "cwd": config.working_dir or "/",
         "capabilities": sets,
         "rlimits": oci_limits(host.ulimits),

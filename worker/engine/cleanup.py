@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from common.errors import Conflict, NotFound
-from worker.engine import shm
+from worker.engine import bundlemounts
 from worker.engine.parts import Parts
 from worker.engine.record import Record
 from worker.engine.together import both
@@ -14,7 +14,7 @@ from worker.engine.together import both
 async def after_run(parts: Parts, id: str) -> None:
     """After the end of a run, or of a start that failed: processes, network, mounts. Volumes stay the container's."""
     await both(parts.networks.close(id), parts.runtime.delete(id, force=True))
-    shm.remove(parts.disk.bundle(id))
+    bundlemounts.unmount_all(parts.disk.bundle(id))
     await parts.images.unmount(id)
 
 

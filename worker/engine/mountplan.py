@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from common.errors import InvalidArgument
 from common.model.container import HostConfig
+from worker.engine import bundlemounts
 from worker.engine.container import Container
 from worker.engine.record import MountPoint
 from worker.images.syscalls import open_in_root
@@ -20,18 +20,17 @@ _STRICT = ["nosuid", "noexec", "nodev"]
 
 
 class Plan:
-    """The mounts of one start. Keep it open until the runtime has created the container: it holds descriptors."""
+    """The mounts of one start. Keep it open until the runtime has created the container: it holds sub-paths mounted."""
 
     def __init__(self, container: Container, volumes: Volumes) -> None:
         self._container = container
         self._volumes = volumes
-        self._open = ExitStack()
 
     def __enter__(self) -> Plan:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        bundlemounts.unmount_subpaths(self._container.bundle)
 
     async def mounts(self, shm: Path | None, files: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """System mounts, then `files` and the container's own, parents first; the container's own win.
@@ -58,10 +57,11 @@ class Plan:
             source = _bind_source(point)
         else:
             folder = await self._volumes.acquire(point.name, self._container.id)
-            source = self._inside(folder, point.subpath) if point.subpath else str(folder)
+            source = self._inside(folder, point) if point.subpath else str(folder)
         return _bind(source, point.destination, _bind_options(point), recursive=point.recursive)
 
-    def _inside(self, folder: Path, subpath: str) -> str:
+    def _inside(self, folder: Path, point: MountPoint) -> str:
+        subpath, number = point.subpath, self._container.record.mounts.index(point)
         root = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fd = open_in_root(root, subpath, os.O_PATH)
@@ -69,10 +69,12 @@ class Plan:
             raise InvalidArgument(f"cannot access path {subpath!r} in the volume: {error.strerror}") from None
         finally:
             os.close(root)
-        self._open.callback(os.close, fd)
-        if not stat.S_ISDIR(os.fstat(fd).st_mode) and not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise InvalidArgument(f"path {subpath!r} in the volume is neither a folder nor a file")
-        return f"/proc/{os.getpid()}/fd/{fd}"
+        try:
+            if not stat.S_ISDIR(os.fstat(fd).st_mode) and not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise InvalidArgument(f"path {subpath!r} in the volume is neither a folder nor a file")
+            return str(bundlemounts.mount_opened(self._container.bundle, number, fd))
+        finally:
+            os.close(fd)
 
 
 def _bind_source(point: MountPoint) -> str:

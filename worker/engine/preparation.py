@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import msgspec
 
 from common.durable import write_file
-from worker.engine import shm
+from worker.engine import bundlemounts
 from worker.engine.bundle import oci_config
 from worker.engine.container import Container
 from worker.engine.logconfig import log_limits
@@ -19,6 +20,7 @@ from worker.engine.networking import file_mounts, namespace_path, open_sandbox
 from worker.engine.parts import Parts
 from worker.engine.security import parse_security
 from worker.engine.together import both
+from worker.network.base import Sandbox
 from worker.runtime import capabilities, seccomp
 from worker.runtime.base import Launch
 
@@ -29,23 +31,29 @@ async def create_run(parts: Parts, container: Container) -> int:
     What was prepared when it fails is the caller's to clean up.
     """
     rootfs, sandbox = await both(parts.images.mount(container.id), open_sandbox(container, parts.index, parts.networks))
+    container.bundle.mkdir(mode=0o710, exist_ok=True)
     with Plan(container, parts.volumes) as plan:
         mounts = await plan.mounts(_shared_memory(parts, container), file_mounts(sandbox))
         namespaces = oci_namespaces(container.host, parts.index, namespace_path(sandbox))
         cgroup = f"{parts.settings.cgroup_root}/{container.id}"
-        spec = oci_config(container, rootfs, mounts, namespaces, cgroup)
+        spec = oci_config(container, _hostname(parts, container, sandbox), rootfs, mounts, namespaces, cgroup)
         await _add_seccomp(parts, container, spec)
-        container.bundle.mkdir(mode=0o710, exist_ok=True)
         write_file(container.bundle / "config.json", msgspec.json.encode(spec), durable=False)
         return await parts.runtime.create(_launch(container))
+
+
+def _hostname(parts: Parts, container: Container, sandbox: Sandbox) -> str:
+    """The container's own, that of the container whose network it shares, or the host's."""
+    owner = parts.index.find(sandbox.container_id) or container
+    return owner.config.hostname or platform.node()
 
 
 def _shared_memory(parts: Parts, container: Container) -> Path | None:
     """The host's folder that is the container's /dev/shm, where it shares one."""
     if donor := ipc_donor(parts.index, container.host):
-        return shm.folder(donor.bundle)
+        return bundlemounts.shared_memory(donor.bundle)
     if container.host.ipc_mode == "shareable":
-        return shm.make(container.bundle, container.host.shm_size)
+        return bundlemounts.mount_shared_memory(container.bundle, container.host.shm_size)
     return None
 
 
