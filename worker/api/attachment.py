@@ -24,7 +24,8 @@ from worker.runtime.spool import Overflow, Spool
 class Client(Protocol):
     """The other end: worker.api.http.Hijacked, or a web socket."""
 
-    async def read(self) -> bytes: ...
+    async def read(self) -> bytes:
+        """b"" at the end of its input. Raises ConnectionError where it is gone."""
 
     async def send(self, data: bytes) -> None: ...
 
@@ -101,19 +102,23 @@ class Attachment:
     async def _input(self) -> None:
         """The client's input to the process. Its end is no end of the attachment: output goes on."""
         keys = DetachFilter(self._wishes.keys) if self._wishes.keys else None
-        while data := await self._client.read():
-            detached = False
-            if keys is not None:
-                data, detached = keys.feed(data)
-            with contextlib.suppress(
-                ConnectionError
-            ):  # the process has ended: what is left of its output is still sent
-                await self._streams.write(data)
-            if detached:
-                self._end(Ending.DETACHED)
-                return
+        try:
+            while data := await self._client.read():
+                passed, detached = keys.feed(data) if keys else (data, False)
+                await self._pass_on(passed)
+                if detached:
+                    self._end(Ending.DETACHED)
+                    return
+        except ConnectionError:
+            self._end(Ending.GONE)
+            return
         if self._wishes.half_close:
             self._streams.close_stdin()
+
+    async def _pass_on(self, data: bytes) -> None:
+        """Write to stdin. Where the process has ended, what is left of its output is still sent."""
+        with contextlib.suppress(ConnectionError):
+            await self._streams.write(data)
 
 
 @contextmanager

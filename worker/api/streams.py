@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from dataclasses import dataclass
 
 from aiohttp import WSMsgType, web
@@ -112,7 +113,8 @@ class _Endpoints:
         container = self.engine.containers.get(request.match_info["id"])
         wishes = _wishes(request, container, multiplexed=False)
         future = await self._join(container)
-        client = _WebSocket(web.WebSocketResponse(heartbeat=30))
+        client = _WebSocket(web.WebSocketResponse(heartbeat=30), takes_input=wishes.stdin)
+        wishes = dataclasses.replace(wishes, stdin=True)  # reading is how its going away is seen
         try:
             await client.socket.prepare(request)
             self._publish(container, "attach")
@@ -160,14 +162,19 @@ def _leave(future: asyncio.Future[Streams]) -> None:
 class _WebSocket:
     """A web socket as an attachment's client: binary messages, streams mixed."""
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    def __init__(self, socket: web.WebSocketResponse, *, takes_input: bool) -> None:
         self.socket = socket
+        self._takes_input = takes_input
 
     async def read(self) -> bytes:
-        message = await self.socket.receive()
-        if message.type is WSMsgType.TEXT:
-            return str(message.data).encode()
-        return bytes(message.data) if message.type is WSMsgType.BINARY else b""
+        """The next message that is not empty. Raises ConnectionResetError at its end: it cannot be closed by half."""
+        while True:
+            message = await self.socket.receive()
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                raise ConnectionResetError("the web socket was closed")
+            data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
+            if data and self._takes_input:
+                return bytes(data)
 
     async def send(self, data: bytes) -> None:
         await self.socket.send_bytes(data)
