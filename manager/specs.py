@@ -6,12 +6,10 @@ dispatcher's work.
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.structs import replace
 
 from common.model import Network, PortConfig, Service, ServiceSpec, Task, TaskSpec, Version
 from manager.store.base import View
-
-replace = msgspec.structs.replace
 
 
 def task_spec(view: View, task: Task) -> TaskSpec | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 
+from msgspec.structs import replace
+
 from common.model import IPAM, Cluster, IPAMPool, Network
 from manager.allocator.addresses import Subnet
-from manager.loops.slots import replace
 from manager.store.base import View
 
 FIRST_VNI = 4096

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from common.errors import Conflict
 from common.model import Endpoint, EndpointSpec, Network, PortConfig, Service, VirtualIP
 from manager.allocator.addresses import Addresses
-from manager.loops.slots import replace
 from manager.store.base import View
 
 DYNAMIC_PORTS = range(30000, 32768)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from common.errors import Conflict, Forbidden
 from common.filters import Filters
@@ -15,7 +16,7 @@ from manager.api import http
 from manager.api.context import Context
 from manager.api.lookup import find
 from manager.bootstrap import predefined
-from manager.loops.slots import live, replace
+from manager.loops.slots import live
 from manager.store.base import Change, Delete, Put, View
 from manager.validation.network import check_network
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from common.errors import Conflict, InvalidArgument, Unsupported, VersionConflict
 from common.filters import Filters
@@ -12,7 +13,6 @@ from common.model import Node, NodeSpec
 from manager.api import http, shapes
 from manager.api.context import Context
 from manager.api.lookup import find
-from manager.loops.slots import replace
 from manager.store.base import Change, Delete, Put, View
 from manager.validation.names import check_labels
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from common.errors import InvalidArgument, Unsupported
 from common.ids import object_id
@@ -18,8 +18,6 @@ from manager.api.files import check_free, check_labels_only, check_unused, listi
 from manager.api.lookup import find
 from manager.store.base import Change, Delete, Put, View
 from manager.validation.names import check_file_name, check_labels
-
-replace = msgspec.structs.replace
 
 
 class Secrets:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from common.errors import Conflict, InvalidArgument, Unsupported, VersionConflict
 from common.filters import Filters
@@ -17,7 +18,7 @@ from manager.api import http, shapes
 from manager.api.context import Context
 from manager.api.lookup import find
 from manager.api.service_status import service_status
-from manager.loops.slots import is_job, iteration, mode, remove, replace
+from manager.loops.slots import is_job, iteration, mode, remove
 from manager.specs import respecified, task_spec
 from manager.store.base import Change, Delete, Put, View
 from manager.validation.references import check_references, normalized

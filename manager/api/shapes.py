@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from common.model import Network, Node, Service, ServiceSpec, Task, TaskSpec
 from manager.specs import resolve
 from manager.store.base import View
 
 Json = dict[str, Any]
-replace = msgspec.structs.replace
 
 
 def builtins(value: Any) -> Json:

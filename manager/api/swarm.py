@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from common.errors import NotAcceptable, Unavailable, Unsupported, VersionConflict
 from common.model import Cluster, ClusterSpec, Config, Network, Node, NodeSpec, Secret, Service, Task
@@ -22,7 +22,6 @@ from manager.specs import task_spec
 from manager.store.base import Change, Delete, Put, Stored, View
 from manager.validation.swarm import InitRequest, check_init, check_spec, with_defaults
 
-replace = msgspec.structs.replace
 PORT = 2377
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from msgspec.structs import replace
+
 from common.errors import Conflict
 from common.model import Cluster, Network, NetworkAttachment, Service, Task, TaskState
 from manager.allocator import networks as subnets
 from manager.allocator.services import Networks, complete, endpoint, networks_of
 from manager.loops.base import Wake
-from manager.loops.slots import replace
 from manager.specs import template
 from manager.store.base import Change, Changed, Put, View
 

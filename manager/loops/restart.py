@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from common.ids import object_id
 from common.model import Node, Service, Task, TaskState
 from manager.loops.base import Wake
@@ -19,7 +21,6 @@ from manager.loops.slots import (
     live,
     may_restart,
     new_task,
-    replace,
     restart_delay,
     restart_policy,
     stop,

@@ -9,9 +9,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from common.model import Node, Task, TaskSpec, TaskState
 from manager.loops.base import Wake
-from manager.loops.slots import replace
 from manager.scheduler.filters import Verdicts, filters
 from manager.scheduler.placement import preferences, tree
 from manager.scheduler.usage import Load, Usage, claim, holds, reservation

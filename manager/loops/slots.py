@@ -9,14 +9,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-import msgspec
+from msgspec.structs import replace
 
 from common.model import SECOND, Node, Service, Task, TaskState, TaskStatus, Version
 from common.model.service import TaskRestartPolicy
 from manager.store.base import Change, Changed, Delete, Put, View
 from manager.store.indices import slot_key
 
-replace = msgspec.structs.replace
 Ids = Callable[[], str]
 
 RESTART_DELAY = 5 * SECOND

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from common.ids import object_id
 from common.model import Service, Task, UpdateConfig, UpdateStatus
 from manager.loops.base import Wake
 from manager.loops.rollout import Rollout, Slot
-from manager.loops.slots import Ids, is_job, nanoseconds, new_task, replace, restart_delay, stop
+from manager.loops.slots import Ids, is_job, nanoseconds, new_task, restart_delay, stop
 from manager.specs import respecified
 from manager.store.base import Change, Changed, Put, View
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from common.errors import InvalidArgument, NotFound
 from common.model import Config, ContainerSpec, Network, Secret, ServiceMode, ServiceSpec
 from common.model.service import NetworkAttachmentConfig
 from manager.allocator.services import published
 from manager.api.lookup import search
-from manager.loops.slots import replace
 from manager.store.base import View
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
-import msgspec
+from msgspec.structs import replace
 
 from common.errors import InvalidArgument, Unsupported
 from common.model import ClusterSpec
 from common.model.base import Spec
 from common.model.node import DispatcherConfig, RaftConfig
-
-replace = msgspec.structs.replace
 
 
 class InitRequest(Spec, frozen=True, kw_only=True):
