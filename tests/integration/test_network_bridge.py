@@ -153,3 +153,24 @@ async def test_none_and_host() -> None:
         assert "lo" in in_namespace(none.path, "ip", "-br", "link")
         assert host.path.stat().st_ino == here.host.inside.stat().st_ino
         assert list(here.networks.inspect("host").containers) == [host.container_id]
+
+
+async def test_the_address_that_a_networks_ports_are_published_at() -> None:
+    async with world() as here:
+        options = {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}
+        await here.networks.create(NetworkSpec(name="near", options=options))
+        web = await here.open("web", "near", ports=[tcp(80, 8080)])
+        assert [b.host_ip for b in web.ports["80/tcp"] or []] == ["127.0.0.1"]
+        async with greeter(web.path, "web"):
+            assert (await call(here.host.inside, "127.0.0.1", 8080))[0] == "web"
+            assert await cannot_call(here.host.outside, here.host.address, 8080)
+
+
+async def test_without_masquerading_the_containers_address_goes_out() -> None:
+    async with world() as here:
+        options = {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+        await here.networks.create(subnet("routed", "10.50.0.0/24", options=options))
+        one = await here.open("one", "routed")
+        in_namespace(here.host.outside, "ip", "route", "add", "10.50.0.0/24", "via", here.host.address)
+        async with greeter(here.host.outside, "out"):
+            assert await call(one.path, here.host.outside_address) == ("out", address(one, "routed"))

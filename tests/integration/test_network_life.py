@@ -13,6 +13,7 @@ from common.model.container import EndpointSettings
 from tests.harness.netns import call, cannot_call, greeter, in_namespace
 from tests.harness.networks import address, at, subnet, tcp, world
 from tests.harness.wait import until
+from tests.integration.test_network_dns import ask
 from worker.network import namespaces, plumbing
 from worker.network.base import Attachment
 from worker.network.nft import NftError
@@ -106,6 +107,18 @@ async def test_half_made_sandboxes_are_cleared() -> None:
         assert here.networks.sandbox(one.container_id) is None
         until(lambda: not here.leftovers(), "all of it is gone")
         assert address(await here.open("two", ports=[tcp(80, 8080)])) == address(one)
+
+
+async def test_a_container_that_broke_its_own_namespace_does_not_stop_the_daemon() -> None:
+    async with world() as here:
+        await here.networks.create(NetworkSpec(name="net"))
+        one, two = await here.open("one", "net"), await here.open("two", "net")
+        in_namespace(one.path, "ip", "link", "set", "lo", "down")
+        in_namespace(one.path, "ip", "link", "del", "eth0")
+        await here.restart([one.container_id, two.container_id])
+        assert here.networks.stats(one.container_id) == {}
+        assert (await ask(two.path, "one"))[1] == [address(one, "net")]
+        await here.networks.close(one.container_id)
 
 
 async def test_gateway_priority_and_interface_names() -> None:

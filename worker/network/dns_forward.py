@@ -62,7 +62,9 @@ class Forwarder:
 
     async def _open(self, upstream: Upstream, *, udp: bool) -> socket.socket:
         make = partial(_socket, upstream.address, udp=udp)
-        return make() if upstream.at_home else await self._threads.run(partial(namespaces.run_in, self._path, make))
+        if upstream.at_home:
+            return make()
+        return await self._threads.run(partial(namespaces.run_in, self._path, make), undo=socket.socket.close)
 
     def _prefer(self, upstream: Upstream) -> None:
         self._upstreams.sort(key=lambda other: other != upstream)

@@ -41,7 +41,7 @@ class DnsSockets:
 
 
 def _redirect(udp: int, tcp: int) -> str:
-    """Replaces what an earlier daemon led elsewhere. Flushed, not deleted: a deletion waits 15 ms for the kernel."""
+    """Replaces what an earlier daemon led elsewhere. On a fresh namespace nothing is deleted, so nothing waits (nft.py)."""
     return f"""table ip {_TABLE}
 flush table ip {_TABLE}
 table ip {_TABLE} {{

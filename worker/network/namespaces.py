@@ -25,18 +25,20 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class NamespaceThreads:
-    """Threads that may enter namespaces. `run` waits for its function's end even when the caller is cancelled."""
+    """Threads that may enter namespaces."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="netns")
 
-    async def run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T], undo: Callable[[T], None] = lambda _: None) -> T:
+        """Run it and wait for its end, even when the caller is cancelled: then `undo` gets the result that nobody will."""
         future = asyncio.get_running_loop().run_in_executor(self._pool, function)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            # The caller will undo what this does: it must have ended by then.
             await asyncio.wait([future])
+            if not future.exception():
+                undo(future.result())
             raise
 
     def close(self) -> None:

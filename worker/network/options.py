@@ -140,8 +140,10 @@ def _mtu(options: dict[str, str], default: int) -> int:
 
 
 def _ipv4(options: dict[str, str], name: str) -> str:
+    """An address, "" for any."""
     text = options.get(name, "")
     try:
-        return str(IPv4Address(text)) if text else ""
+        address = IPv4Address(text or "0.0.0.0")
     except ValueError:
         raise InvalidArgument(f"invalid value {text!r} of network option {name!r}: an IPv4 address is needed") from None
+    return "" if address.is_unspecified else str(address)

@@ -41,7 +41,8 @@ class Resolving:
         if self.wanted(record):
             path = self._records.namespace(record.id)
             if sockets is None:
-                sockets = await self._threads.run(partial(namespaces.run_in, path, DnsSockets.open_here))
+                open_there = partial(namespaces.run_in, path, DnsSockets.open_here)
+                sockets = await self._threads.run(open_there, undo=DnsSockets.close)
             assert self._server
             self._server.serve(record.id, sockets, self._zones(record), self._forwarder(record))
             self._vips.open(record.id, path, _networks(record))

@@ -5,6 +5,7 @@ Pure: functions return messages for netlink.Socket, or decode its answers. Const
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Iterator
@@ -106,15 +107,17 @@ def default_route(gateway: Address, index: int) -> Message:
     return Message(_NEWROUTE, body + attribute(5, gateway.packed) + u32(4, index), CREATE | REPLACE)
 
 
-def links(sock: Socket) -> Iterator[Link]:
-    for payload in sock.dump(Message(_GETLINK, _ifinfo())):
-        yield _link(payload)
-
-
 def link(sock: Socket, name: str) -> Link | None:
+    payload = _get(sock, name)
+    return _link(payload) if payload else None
+
+
+def _get(sock: Socket, name: str) -> bytes | None:
     try:
-        return _link(sock.get(Message(_GETLINK, _ifinfo() + text(_IFLA_IFNAME, name))))
-    except OSError:
+        return sock.get(Message(_GETLINK, _ifinfo() + text(_IFLA_IFNAME, name)))
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
         return None
 
 
@@ -133,11 +136,12 @@ def _link(payload: bytes) -> Link:
     )
 
 
-def peer_counters(sock: Socket, name: str) -> dict[str, int]:
+def peer_counters(sock: Socket, name: str) -> dict[str, int] | None:
     """The counters of a pair's other end, in the words of Docker's stats: what this end sends, the other receives."""
-    payload = sock.get(Message(_GETLINK, _ifinfo() + text(_IFLA_IFNAME, name)))
-    parts = attributes(payload[_IFINFO.size :])
-    values = struct.unpack_from("=8Q", parts[_IFLA_STATS64])
+    payload = _get(sock, name)
+    if payload is None:
+        return None
+    values = struct.unpack_from("=8Q", attributes(payload[_IFINFO.size :])[_IFLA_STATS64])
     words = ("tx_packets", "rx_packets", "tx_bytes", "rx_bytes", "tx_errors", "rx_errors", "tx_dropped", "rx_dropped")
     return dict(zip(words, values, strict=True))
 

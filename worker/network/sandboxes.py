@@ -13,13 +13,15 @@ from ipaddress import ip_address, ip_interface
 from shutil import rmtree
 
 import msgspec
+import structlog
 
-from common.errors import Conflict, Forbidden, InvalidArgument, NotFound
+from common.errors import Conflict, Forbidden, InvalidArgument, NotFound, ShoalError
 from common.model.container import EndpointSettings
 from worker.network import conntrack, namespaces, plumbing, rtnl
 from worker.network.base import Attachment, Sandbox, SandboxSpec
 from worker.network.bridges import Bridges
 from worker.network.catalog import Catalog
+from worker.network.dns_sockets import DnsSockets
 from worker.network.etc import EtcFiles
 from worker.network.firewall import Publication
 from worker.network.live import LiveNetwork
@@ -29,6 +31,8 @@ from worker.network.plumbing import Route, Wire
 from worker.network.publishing import Publisher, Targets, bindings, publications
 from worker.network.records import Endpoint, Records, SandboxRecord
 from worker.network.resolving import Resolving
+
+log = structlog.get_logger()
 
 
 class Sandboxes:
@@ -165,13 +169,10 @@ class Sandboxes:
         return [p for record in self._open.values() for p in publications(record.ports, self._targets(record))]
 
     async def recover(self, running: set[str]) -> None:
-        """Close what has no container any more, and what a killed daemon left half made."""
-        for record in self.all():
-            path = self._records.namespace(record.id)
-            if record.id not in running or (record.mode != "host" and not namespaces.is_pinned(path)):
-                await self.close(record.id)
-            elif record.mode != "host":
-                await self._resolving.open(record)
+        """Close what has no container any more, and what a killed daemon left half made; serve the others again."""
+        async with asyncio.TaskGroup() as group:
+            for record in self.all():
+                group.create_task(self._recover(record, record.id in running))
         for name in self._records.namespaces():
             if name not in self._open:
                 await self._threads.run(partial(plumbing.close_sandbox, self._records.namespace(name), []))
@@ -179,15 +180,28 @@ class Sandboxes:
             if name not in self._open:
                 rmtree(self._records.files(name), ignore_errors=True)
 
+    async def _recover(self, record: SandboxRecord, running: bool) -> None:
+        is_host = record.mode == "host"
+        if not running or not (is_host or namespaces.is_pinned(self._records.namespace(record.id))):
+            await self.close(record.id)
+        elif not is_host:
+            await self._serve_again(record)
+
+    async def _serve_again(self, record: SandboxRecord) -> None:
+        """A privileged container may have broken its own namespace: that is no reason for a daemon not to start."""
+        try:
+            await self._resolving.open(record)
+        except (ShoalError, OSError) as error:
+            log.warning("a container goes on without names", container=record.id, error=str(error))
+
     def stats(self, container_id: str) -> dict[str, dict[str, int]]:
         """Read at the host's ends of the pairs, whose counters mirror those inside."""
         record = self.record(container_id)
         with Socket() as sock:
-            return {
-                endpoint.interface: rtnl.peer_counters(sock, endpoint.host_interface)
-                for endpoint in record.endpoints
-                if endpoint.host_interface
+            found = {
+                e.interface: rtnl.peer_counters(sock, e.host_interface) for e in record.endpoints if e.host_interface
             }
+        return {interface: counters for interface, counters in found.items() if counters}
 
     def _plan(self, spec: SandboxSpec) -> SandboxRecord:
         """Everything that is decided without the kernel: addresses, interface names, host ports."""
@@ -219,7 +233,7 @@ class Sandboxes:
             build = partial(
                 plumbing.open_sandbox, path, wires, self._routes(record), dns=self._resolving.wanted(record)
             )
-            await self._resolving.open(record, await self._threads.run(build))
+            await self._resolving.open(record, await self._threads.run(build, undo=_close))
         self._publisher.move(record.ports, {}, self._targets(record))
 
     async def _wire(self, network: LiveNetwork, endpoint: Endpoint) -> Wire:
@@ -302,6 +316,11 @@ class Sandboxes:
             endpoints={self._network(e).name: self._network(e).settings_of(e) for e in record.endpoints},
             ports=bindings(record.ports, self._targets(record)),
         )
+
+
+def _close(sockets: DnsSockets | None) -> None:
+    if sockets:
+        sockets.close()
 
 
 def _mode(spec: SandboxSpec, networks: Sequence[LiveNetwork]) -> str:
