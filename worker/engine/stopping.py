@@ -41,14 +41,14 @@ async def _end(parts: Parts, container: Container, number: int, grace: int) -> N
 
 
 async def _send(parts: Parts, container: Container, number: int) -> None:
-    """A process that has just ended is as good as one that got the signal."""
+    """A process that has just ended is as good as one that got the signal. A paused one could not act on it."""
+    if container.paused and number != signals.SIGKILL:
+        await unpause(parts, container)
     try:
         await parts.runtime.kill(container.id, number)
     except Conflict:
         return
     parts.publish(container, "kill", {"signal": str(number)})
-    if container.paused:
-        await unpause(parts, container)
 
 
 async def kill(parts: Parts, container: Container, signal: str = "") -> None:
