@@ -39,7 +39,15 @@ class Mounter:
         near = os.path.relpath(folder, self._links)
         options = f"lowerdir={':'.join(layers)},upperdir={near}/upper,workdir={near}/work,{_OPTIONS}"
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, mount, "overlay", f"{near}/merged", "overlay", 0, options)
+        done = loop.run_in_executor(self._thread, mount, "overlay", f"{near}/merged", "overlay", 0, options)
+        try:
+            await asyncio.shield(done)
+        except asyncio.CancelledError:
+            # The thread goes on: what it mounts would be nobody's.
+            await asyncio.wait([done])
+            if not done.exception():
+                await self.unmount(folder)
+            raise
 
     async def unmount(self, folder: Path) -> None:
         await asyncio.to_thread(unmount, str(folder / "merged"), MNT_DETACH | UMOUNT_NOFOLLOW)
