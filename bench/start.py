@@ -31,7 +31,7 @@ def _against_bare(ours: Peer, bundle: bare.Bundle) -> Figure:
 
 def _against_docker(ours: Peer, theirs: Peer) -> list[Figure]:
     ours_ms, theirs_ms = medians(ROUNDS, lambda: create_start(ours), lambda: create_start(theirs))
-    shoal_cli = [sys.executable, "-m", "shoal", "-H", ours.url]
+    shoal_cli = [str(Path(sys.executable).with_name("shoal")), "-H", ours.url]
     ours_run, same_client, theirs_run = medians(
         ROUNDS,
         lambda: run_rm(shoal_cli),
