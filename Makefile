@@ -1,5 +1,6 @@
 # The README's two commands are `make demo` and `make test`; both set up what is missing.
 PY := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: demo test setup lint unit
 
