@@ -61,6 +61,14 @@ class Settings(msgspec.Struct, kw_only=True, dict=True, rename="kebab", forbid_u
         return self.cgroup_parent or ("/shoal-" + self.instance if self.instance else "/shoal")
 
     @property
+    def cluster_pools(self) -> list[str]:
+        """What a new cluster's overlay networks are cut from; daemons beside the default one begin with a /20 of their own."""
+        if not self.instance:
+            return ["10.0.0.0/8"]
+        number = int(self.instance[:3], 16) << 4
+        return [f"10.{number >> 8}.{number & 255}.0/20", "10.0.0.0/8"]
+
+    @property
     def socket(self) -> Path:
         """The UNIX socket of the Engine API."""
         return next(

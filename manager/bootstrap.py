@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from common.ids import object_id
 from common.model import Cluster, Network, NetworkSpec, Node, NodeSpec, NodeStatus
@@ -12,11 +13,12 @@ from manager.store.base import Change, Put, View
 PREDEFINED = {"com.docker.swarm.predefined": "true"}
 
 
-def seed(view: View, node_id: str) -> list[Change]:
-    """What is missing in `view`: the cluster, this node as its manager, the networks that always exist."""
+def seed(view: View, node_id: str, pools: Sequence[str]) -> list[Change]:
+    """What is missing in `view`: the cluster with its address pools, this node as its manager, the networks that always exist."""
     changes: list[Change] = []
     if not view.count(Cluster):
-        changes += [Put(Cluster(id=object_id(), join_tokens=tokens(), implicit=True)), Put(ingress_network())]
+        cluster = Cluster(id=object_id(), join_tokens=tokens(), implicit=True, default_addr_pool=[*pools])
+        changes += [Put(cluster), Put(ingress_network())]
     if view.get(Node, node_id) is None:
         changes.append(Put(manager_node(node_id)))
     for name in ("bridge", "host"):

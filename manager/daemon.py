@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -33,9 +34,9 @@ async def run(settings: Settings, node_id: str) -> None:
         gc.freeze()  # what was loaded lives as long as this process: the collector need not walk it again and again
         vault = Vault(settings.root)
         dispatcher = Dispatcher(store, vault.open)
-        context = Context(store, dispatcher, vault, node_id)
+        context = Context(store, dispatcher, vault, node_id, settings.cluster_pools)
         async with asyncio.TaskGroup() as group:
-            group.create_task(_bootstrap(store, node_id), name="bootstrap")
+            group.create_task(_bootstrap(store, node_id, settings.cluster_pools), name="bootstrap")
             group.create_task(dispatcher.run(), name="dispatcher")
             group.create_task(Driver(store, all_loops()).run(), name="driver")
             app = application([*dispatcher.routes(), *routes(context)])
@@ -45,9 +46,9 @@ async def run(settings: Settings, node_id: str) -> None:
                 await asyncio.get_running_loop().create_future()
 
 
-async def _bootstrap(store: StateStore, node_id: str) -> None:
+async def _bootstrap(store: StateStore, node_id: str, pools: Sequence[str]) -> None:
     await store.leadership(True)
-    await store.commit(seed(store.view(), node_id))
+    await store.commit(seed(store.view(), node_id, pools))
 
 
 def _log(settings: Settings, node_id: str) -> Log:

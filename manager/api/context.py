@@ -19,12 +19,16 @@ ATTEMPTS = 50
 
 @dataclass(frozen=True)
 class Context:
-    """One manager's parts, for everything that serves a request. `node_id` is the node it runs on."""
+    """One manager's parts, for everything that serves a request.
+
+    `node_id` is the node it runs on, `pools` what a new cluster's networks are cut from.
+    """
 
     store: Store
     dispatcher: Dispatcher
     vault: Vault
     node_id: str
+    pools: Sequence[str]
 
     @property
     def view(self) -> View:

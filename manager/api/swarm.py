@@ -74,7 +74,7 @@ class Swarm:
             return _erased(view, node_id), None
 
         await self._context.transact(build)
-        await self._context.transact(lambda view: (seed(view, node_id), None))
+        await self._context.transact(lambda view: (seed(view, node_id, self._context.pools), None))
         return http.empty()
 
     async def update(self, request: web.Request) -> web.Response:

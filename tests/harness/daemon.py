@@ -1,6 +1,6 @@
 """A real shoald in a network namespace of its own, with an outside network, for integration tests and benchmarks.
 
-    outside namespace (10.213.N.1) ── veth ── daemon's namespace (10.213.N.2)
+    outside namespace (198.18.N.1) ── veth ── daemon's namespace (198.18.N.2)
 
 Data lies on tmpfs: many small files on the root disk are slow.
 """
@@ -25,21 +25,26 @@ _FAST = Path("/dev/shm")
 
 
 class Daemon:
-    """`folder` holds root, state and the log; `netns` and `outside` are its namespaces. Make one with `daemon()`."""
+    """`folder` holds root, state and the log; `netns` and `outside` are its namespaces. Make one with `daemon()`.
 
-    def __init__(self, name: str, folder: Path, *flags: str) -> None:
+    One that is made `beside` another lives in that one's namespaces.
+    """
+
+    def __init__(self, name: str, folder: Path, *flags: str, beside: Daemon | None = None) -> None:
         self.name = name
         self.folder = folder
         self.root = folder / "root"
         self.state = folder / "state"
         self.log = folder / "shoald.log"
         self.socket = self.state / "shoal.sock"
-        self.netns = f"sh-{name}"
-        self.outside = f"sh-{name}-out"
+        self.guest = beside is not None
+        host = beside.name if beside else name
+        self.netns = f"sh-{host}"
+        self.outside = f"sh-{host}-out"
         self.flags = flags
         self.process: subprocess.Popen[bytes] | None = None
-        number = int(name, 16) % 250
-        self.address, self.outside_address = f"10.213.{number}.2", f"10.213.{number}.1"
+        number = int(host, 16) % 250
+        self.address, self.outside_address = f"198.18.{number}.2", f"198.18.{number}.1"
 
     @property
     def url(self) -> str:
@@ -147,7 +152,7 @@ class Daemon:
                 self.process.kill()
                 self.process.wait(10)
         self._sweep()
-        for netns in (self.netns, self.outside):
+        for netns in () if self.guest else (self.netns, self.outside):
             run("ip", "netns", "del", netns, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -168,14 +173,15 @@ def _kill(pid: int) -> None:
 
 
 @contextmanager
-def daemon(*flags: str, start: bool = True) -> Iterator[Daemon]:
-    """A daemon in its own namespaces with folders on tmpfs; everything is gone afterwards."""
+def daemon(*flags: str, start: bool = True, beside: Daemon | None = None) -> Iterator[Daemon]:
+    """A daemon in its own namespaces (or those of the one it is `beside`), folders on tmpfs; everything is gone afterwards."""
     name = os.urandom(3).hex()
     folder = _FAST / f"shoal-{name}"
     folder.mkdir()
-    made = Daemon(name, folder, *flags)
+    made = Daemon(name, folder, *flags, beside=beside)
     try:
-        made.make_host()
+        if not made.guest:
+            made.make_host()
         if start:
             made.start()
         yield made

@@ -6,8 +6,8 @@ Also what other parts of the worker's API ask the manager themselves: networks o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,6 +17,7 @@ from common.errors import Unavailable
 from common.settings import Settings
 from worker.api.http import version
 
+T = TypeVar("T")
 _PREFIXES = ("swarm", "nodes", "services", "tasks", "secrets", "configs")
 _PATIENCE = 5.0  # seconds that a request waits for a manager that does not listen yet
 _RETRY = 0.05
@@ -29,6 +30,7 @@ class Manager:
     def __init__(self, settings: Settings) -> None:
         self._path = str(settings.manager_socket)
         self._session: aiohttp.ClientSession | None = None
+        self._lost = False  # it was waited for in vain: look-ups do without it at once until it answers again
 
     async def __aenter__(self) -> Manager:
         connector = aiohttp.UnixConnector(self._path, limit=0)
@@ -46,24 +48,35 @@ class Manager:
         return self._session.request(method, f"http://manager{path}", **options)
 
     async def get(self, path: str, default: Any, **params: str) -> Any:
-        """The JSON at `path`, or `default` where the manager is not there or refuses."""
+        """The JSON at `path`, or `default` where the manager does not come or refuses."""
         try:
-            async with self.request("GET", path, params=params) as response:
-                return msgspec.json.decode(await response.read()) if response.status == 200 else default
-        except (aiohttp.ClientError, OSError):
+            return await self._patiently(lambda: self._get(path, default, params), again=not self._lost)
+        except Unavailable:
+            self._lost = True
             return default
 
+    async def _get(self, path: str, default: Any, params: Mapping[str, str]) -> Any:
+        async with self.request("GET", path, params=params) as response:
+            data = await response.read()
+        self._lost = False
+        return msgspec.json.decode(data) if response.status == 200 else default
+
     async def forward(self, request: web.Request, path: str | None = None) -> web.StreamResponse:
-        """Hand a client's request on and stream the answer back. A manager that is starting is waited for. Raises Unavailable."""
+        """Hand a client's request on and stream the answer back. Raises Unavailable."""
+        path = path or "/" + request.match_info["cluster_path"]
+        return await self._patiently(lambda: self._forward(request, path))
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]], *, again: bool = True) -> T:
+        """Make the attempt, `again` until a manager that is starting listens. Raises Unavailable where none comes."""
         clock = asyncio.get_running_loop().time
         patience = clock() + _PATIENCE
         while True:
             try:
-                return await self._forward(request, path or "/" + request.match_info["cluster_path"])
+                return await attempt()
             except aiohttp.ClientConnectorError as error:
-                if clock() > patience:
+                if not again or clock() > patience:
                     raise _unavailable(error) from None
-            except aiohttp.ServerDisconnectedError as error:
+            except (aiohttp.ClientError, OSError) as error:
                 raise _unavailable(error) from None
             await asyncio.sleep(_RETRY)
 

@@ -21,10 +21,12 @@ from aiohttp import web
 
 from common.errors import Conflict, InvalidArgument, NoSpace, ShoalError, Unavailable
 from common.settings import Settings
+from common.version import VERSION as PACKAGE_VERSION
 from worker.api.http import ENGINE_API, MIN_API, VERSION, Handler, answer
 
 log = structlog.get_logger()
-SERVER = "Shoal/0.1.0 (linux)"
+SERVER = f"Shoal/{PACKAGE_VERSION} (linux)"
+_BEGUN: web.RequestKey[web.StreamResponse] = web.RequestKey("begun", web.StreamResponse)
 
 
 def application(routes: Iterable[web.RouteDef]) -> web.Application:
@@ -43,21 +45,29 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ShoalError as error:
-        return answer({"message": error.message}, error.status)
+        return _failure(request, error.message, error.status)
     except web.HTTPException as error:
-        return answer({"message": _http_sentence(request, error)}, error.status)
+        return _failure(request, _http_sentence(request, error), error.status)
     except OSError as error:
-        if error.errno == 28:  # ENOSPC
-            return answer(
-                {"message": f"no space left on device: {error.filename or 'the data folder'}"}, NoSpace.status
-            )
+        if error.errno == errno.ENOSPC:
+            return _failure(request, f"no space left on device: {error.filename or 'the data folder'}", NoSpace.status)
         if isinstance(error, ConnectionError):
             raise
         log.exception("request failed", path=request.path)
-        return answer({"message": f"internal error: {error}"}, 500)
+        return _failure(request, f"internal error: {error}", 500)
     except Exception as error:
         log.exception("request failed", path=request.path)
-        return answer({"message": f"internal error: {type(error).__name__}: {error}"}, 500)
+        return _failure(request, f"internal error: {type(error).__name__}: {error}", 500)
+
+
+def _failure(request: web.Request, message: str, status: int) -> web.StreamResponse:
+    begun: web.StreamResponse | None = request.get(_BEGUN)
+    if begun is None:
+        return answer({"message": message}, status)
+    log.error("answer cut short", path=request.path, error=message)
+    if request.transport is not None:
+        request.transport.abort()  # its head is out: a client must not take what it got for the whole answer
+    return begun
 
 
 def _http_sentence(request: web.Request, error: web.HTTPException) -> str:
@@ -95,7 +105,8 @@ def _parse_version(text: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-async def _headers(_: web.Request, response: web.StreamResponse) -> None:
+async def _headers(request: web.Request, response: web.StreamResponse) -> None:
+    request[_BEGUN] = response
     response.headers["Api-Version"] = ENGINE_API
     response.headers["Ostype"] = "linux"
     response.headers["Server"] = SERVER
@@ -107,12 +118,17 @@ async def serve(app: web.Application, settings: Settings) -> AsyncIterator[None]
     """Listen on every host of the settings while the context is open."""
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0, auto_decompress=False)
     await runner.setup()
+    sockets = []
     try:
         for host in settings.hosts or [f"unix://{settings.socket}"]:
             await _listen(runner, host, settings)
+            if host.startswith("unix://"):
+                sockets.append(Path(host.removeprefix("unix://")))
         yield
     finally:
         await runner.cleanup()
+        for path in sockets:
+            path.unlink(missing_ok=True)
 
 
 async def _listen(runner: web.AppRunner, host: str, settings: Settings) -> None:

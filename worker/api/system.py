@@ -25,6 +25,7 @@ from worker.engine.events import EngineEvent
 from worker.engine.node import Engine
 
 ENGINE_VERSION = "28.2.2"  # the Docker Engine whose API this is; clients look at it
+_RETRY = 0.05  # seconds between tries to hear a manager's events
 _EVENT_FILTERS = (
     "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service",
     "type", "volume",
@@ -197,7 +198,7 @@ async def cluster_events(engine: Engine, manager: Manager) -> None:
             async for line in manager.lines("/shoal/v1/events"):
                 event = msgspec.json.decode(line, type=EngineEvent)
                 engine.events.publish(event.type, event.action, event.actor.id, event.actor.attributes, scope="swarm")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(_RETRY)
 
 
 def routes(engine: Engine, manager: Manager, node_id: str) -> list[web.RouteDef]:

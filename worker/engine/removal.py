@@ -24,9 +24,10 @@ async def remove(parts: Parts, container: Container, *, force: bool = False, vol
     container.removing = True
     try:
         container.no_restart.set()
-        if container.running or container.restarting:
+        while not await _remove(parts, container, volumes=volumes):
+            if not force:
+                raise Conflict(f"container {container.name} was started while it was being removed: try again")
             await kill(parts, container)
-        await _remove(parts, container, volumes=volumes)
     finally:
         container.removing = False
 
@@ -37,10 +38,11 @@ async def remove_ended(parts: Parts, container: Container) -> None:
         await remove(parts, container, volumes=True)
 
 
-async def _remove(parts: Parts, container: Container, *, volumes: bool) -> None:
+async def _remove(parts: Parts, container: Container, *, volumes: bool) -> bool:
+    """False where it runs, perhaps only since now: a start that was under way is waited for."""
     async with container.lock:
         if container.active:
-            raise Conflict(f"container {container.name} was started while it was being removed: try again")
+            return False
         container.state = container.state_with(status="removing")
         parts.disk.mark_removing(container.id)
         await cleanup.everything(parts, container.record, volumes=volumes)
@@ -49,3 +51,4 @@ async def _remove(parts: Parts, container: Container, *, volumes: bool) -> None:
     container.attach_waiters.fail(NotFound(f"No such container: {container.id}", ("container", container.id)))
     for waiters in (container.ended, container.removed):
         waiters.fire(container.state)
+    return True

@@ -22,6 +22,7 @@ from manager.store.store import StateStore, open_store
 from manager.vault import Vault
 
 NODE = "node0"
+POOLS = ["10.0.0.0/8"]
 
 
 class Api:
@@ -66,9 +67,9 @@ class Api:
 @asynccontextmanager
 async def api(folder: Path) -> AsyncIterator[Api]:
     async with open_store(MemoryLog()) as store:
-        await store.commit(seed(store.view(), NODE))
+        await store.commit(seed(store.view(), NODE, POOLS))
         vault = Vault(folder)
-        context = Context(store, Dispatcher(store), vault, NODE)
+        context = Context(store, Dispatcher(store), vault, NODE, POOLS)
         async with TestClient(TestServer(application(routes(context)))) as client:
             made = Api(store, client, vault)
             await made.settle()
