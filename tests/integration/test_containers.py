@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.harness.clients import newer_docker
 from tests.harness.daemon import Daemon
 from tests.harness.machine import Snapshot
 from tests.harness.wait import until
@@ -320,6 +321,7 @@ def test_mounts(shoald: Daemon, tmp_path: Path) -> None:
     assert "size=1024k" in run(shoald, "--shm-size", "1m", "busybox", "grep", "/dev/shm", "/proc/mounts")
 
 
+@newer_docker
 def test_volumes_are_filled_and_shared(shoald: Daemon) -> None:
     assert "passwd" in run(shoald, "-v", "etc:/etc", "busybox", "ls", "/etc")
     assert run(shoald, "-v", "empty:/etc:nocopy", "busybox", "sh", "-c", "ls /etc | grep passwd || true") == ""

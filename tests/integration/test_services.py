@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.clients import newer_docker
 from tests.harness.services import Services
 from tests.harness.wait import until
 
 
+@newer_docker
 def test_create_scale_and_remove(services: Services) -> None:
     services.create("web", "--replicas", "2", "--label", "tier=front", "--container-label", "a=b", "--env", "X=1")
     tasks = services.until_running("web", 2)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aiodocker
 
+from tests.harness.clients import newer_docker
 from tests.harness.services import IMAGE, Services
 from tests.harness.wait import until
 
@@ -49,6 +50,7 @@ def deploy(services: Services, folder: Path, level: str) -> None:
     services.daemon.docker(*words, str(folder / "stack.yml"), "shop")
 
 
+@newer_docker
 def test_a_stack_is_deployed_changed_and_removed(services: Services, tmp_path: Path) -> None:
     (tmp_path / "greeting").write_text("hello ")
     (tmp_path / "extra").write_text("from the stack")
