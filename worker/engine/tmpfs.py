@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 from common.errors import InvalidArgument
 from common.model.shared import TmpfsOptions
@@ -17,14 +18,8 @@ _VALUES = re.compile(
 
 
 def parse_options(text: str) -> tuple[str, ...]:
-    """ "size=64m,exec" over Docker's defaults; a later flag takes its opposite away. Raises InvalidArgument."""
-    chosen = list(_DEFAULTS)
-    for option in text.split(",") if text else ():
-        if option not in _FLAGS and not _VALUES.fullmatch(option):
-            raise InvalidArgument(f"invalid tmpfs option [{option!r}]")
-        opposite = _OPPOSITES.get(option) or next((o for o, n in _OPPOSITES.items() if n == option), None)
-        chosen = [other for other in chosen if other not in (option, opposite)] + [option]
-    return tuple(chosen)
+    """ "size=64m,exec" over Docker's defaults. Raises InvalidArgument."""
+    return _laid_over(_DEFAULTS, text.split(",") if text else ())
 
 
 def sized_options(options: TmpfsOptions | None, *, read_only: bool) -> tuple[str, ...]:
@@ -38,6 +33,15 @@ def sized_options(options: TmpfsOptions | None, *, read_only: bool) -> tuple[str
         chosen.append(f"size={options.size_bytes}")
     if options.mode:
         chosen.append(f"mode={options.mode:o}")
-    extra = parse_options(",".join("=".join(pair) for pair in options.options))
-    named = {"=".join(pair) for pair in options.options}
-    return tuple([o for o in chosen if _OPPOSITES.get(o) not in named] + [o for o in extra if o in named])
+    return _laid_over(chosen, ("=".join(pair) for pair in options.options))
+
+
+def _laid_over(base: Sequence[str], options: Iterable[str]) -> tuple[str, ...]:
+    """Each option takes its opposite in what came before away."""
+    chosen = list(base)
+    for option in options:
+        if option not in _FLAGS and not _VALUES.fullmatch(option):
+            raise InvalidArgument(f"invalid tmpfs option [{option!r}]")
+        opposite = _OPPOSITES.get(option) or next((o for o, n in _OPPOSITES.items() if n == option), None)
+        chosen = [other for other in chosen if other not in (option, opposite)] + [option]
+    return tuple(chosen)
