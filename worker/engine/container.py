@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from common.model.container import ContainerConfig, HostConfig
 from worker.engine.disk import Disk
 from worker.engine.record import Health, Record, State
 from worker.engine.signals import Signal
 from worker.runtime.waiters import AttachWaiters
+
+log = structlog.get_logger()
 
 
 class Container:
@@ -87,7 +90,7 @@ class Container:
     def set_state(self, **changes: Any) -> None:
         self.state = self.state_with(**changes)
         self.cached_summary = None
-        self._disk.save_state(self.id, self.state)
+        self._save_state()
 
     def state_with(self, **changes: Any) -> State:
         return msgspec.structs.replace(self.state, **changes)
@@ -97,7 +100,15 @@ class Container:
         changed = self.state.health is None or self.state.health.status != health.status
         self.state = self.state_with(health=health)
         if changed:
+            self.cached_summary = None
+            self._save_state()
+
+    def _save_state(self) -> None:
+        """A full disk must not hold up what has happened: a new daemon finds most of it by looking."""
+        try:
             self._disk.save_state(self.id, self.state)
+        except OSError as error:
+            log.warning("the state of a container is not kept", container=self.id, error=str(error))
 
     def set_record(self, **changes: Any) -> None:
         record = msgspec.structs.replace(self.record, **changes)

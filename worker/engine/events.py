@@ -56,6 +56,10 @@ class EventBus:
             else:
                 queue.put_nowait(event)
 
+    @property
+    def listeners(self) -> int:
+        return len(self._subscribers)
+
     def recent(self) -> tuple[EngineEvent, ...]:
         return tuple(self._recent)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal as signals
+from contextlib import suppress
 
 from common.errors import Conflict
 from worker.engine.container import Container
@@ -43,7 +44,8 @@ async def _end(parts: Parts, container: Container, number: int, grace: int) -> N
 async def _send(parts: Parts, container: Container, number: int) -> None:
     """A process that has just ended is as good as one that got the signal. A paused one could not act on it."""
     if container.paused and number != signals.SIGKILL:
-        await unpause(parts, container)
+        with suppress(Conflict):
+            await unpause(parts, container)
     try:
         await parts.runtime.kill(container.id, number)
     except Conflict:
