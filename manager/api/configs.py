@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from aiohttp import web
 from msgspec.structs import replace
 
+from common import http
 from common.errors import InvalidArgument, Unsupported
 from common.ids import object_id
 from common.model import Config, ConfigSpec
 from common.model.secret import MAX_CONFIG
-from manager.api import http, shapes
+from manager.api import shapes
 from manager.api.context import Context
 from manager.api.files import check_free, check_labels_only, check_unused, listing, out_of_sequence
 from manager.api.lookup import find
@@ -52,7 +53,7 @@ class Configs:
 
     async def update(self, request: web.Request) -> web.Response:
         given = await http.body(request, ConfigSpec)
-        seen = http.number(request, "version")
+        seen = http.required_number(request, "version")
 
         def build(view: View) -> tuple[Sequence[Change], None]:
             config = find(view, Config, request.match_info["id"])
@@ -62,7 +63,7 @@ class Configs:
             return [Put(replace(config, spec=replace(config.spec, labels=given.labels)))], None
 
         await self._context.transact(build)
-        return http.empty()
+        return http.empty(200)
 
     async def remove(self, request: web.Request) -> web.Response:
         def build(view: View) -> tuple[Sequence[Change], None]:

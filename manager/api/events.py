@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from common import http
 from common.model import Config, Network, Node, Secret, Service
-from manager.api import http
 from manager.api.context import Context
 from manager.api.lookup import names
 from manager.store.base import Changed

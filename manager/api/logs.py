@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from common import wire
+from common import http, wire
 from common.errors import InvalidArgument, ShoalError
 from common.model import Service, Task, TaskState
 from common.moments import moment
-from manager.api import http
 from manager.api.context import Context
 from manager.api.lookup import find
 from manager.specs import task_spec

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from aiohttp import web
 from msgspec.structs import replace
 
+from common import http
 from common.errors import Conflict, Forbidden
 from common.filters import Filters
 from common.ids import object_id
 from common.model import Network, NetworkInspect, NetworkSpec, Service, Task
 from manager.allocator import networks as allocation
-from manager.api import http
 from manager.api.context import Context
 from manager.api.lookup import find
 from manager.bootstrap import predefined

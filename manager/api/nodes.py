@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from aiohttp import web
 from msgspec.structs import replace
 
+from common import http
 from common.errors import Conflict, InvalidArgument, Unsupported, VersionConflict
 from common.filters import Filters
 from common.model import Node, NodeSpec
-from manager.api import http, shapes
+from manager.api import shapes
 from manager.api.context import Context
 from manager.api.lookup import find
 from manager.store.base import Change, Delete, Put, View
@@ -41,7 +42,7 @@ class Nodes:
 
     async def update(self, request: web.Request) -> web.Response:
         spec = await http.body(request, NodeSpec)
-        seen = http.number(request, "version")
+        seen = http.required_number(request, "version")
         _check(spec)
 
         def build(view: View) -> tuple[Sequence[Change], None]:
@@ -53,7 +54,7 @@ class Nodes:
             return [Put(replace(node, spec=spec))], None
 
         await self._context.transact(build)
-        return http.empty()
+        return http.empty(200)
 
     async def remove(self, request: web.Request) -> web.Response:
         force = http.flag(request, "force")
@@ -70,7 +71,7 @@ class Nodes:
             return [Delete(node)], None
 
         await self._context.transact(build)
-        return http.empty()
+        return http.empty(200)
 
     def _find(self, view: View, request: web.Request) -> Node:
         name = request.match_info["id"]

@@ -8,11 +8,12 @@ from typing import Any
 from aiohttp import web
 from msgspec.structs import replace
 
+from common import http
 from common.errors import InvalidArgument, Unsupported
 from common.ids import object_id
 from common.model import Secret, SecretSpec
 from common.model.secret import MAX_SECRET
-from manager.api import http, shapes
+from manager.api import shapes
 from manager.api.context import Context
 from manager.api.files import check_free, check_labels_only, check_unused, listing, out_of_sequence
 from manager.api.lookup import find
@@ -54,7 +55,7 @@ class Secrets:
 
     async def update(self, request: web.Request) -> web.Response:
         given = await http.body(request, SecretSpec)
-        seen = http.number(request, "version")
+        seen = http.required_number(request, "version")
 
         def build(view: View) -> tuple[Sequence[Change], None]:
             secret = find(view, Secret, request.match_info["id"])
@@ -65,7 +66,7 @@ class Secrets:
             return [Put(replace(secret, spec=replace(secret.spec, labels=given.labels)))], None
 
         await self._context.transact(build)
-        return http.empty()
+        return http.empty(200)
 
     async def remove(self, request: web.Request) -> web.Response:
         def build(view: View) -> tuple[Sequence[Change], None]:

@@ -8,13 +8,14 @@ from typing import Any
 from aiohttp import web
 from msgspec.structs import replace
 
+from common import http
 from common.errors import Conflict, InvalidArgument, Unsupported, VersionConflict
 from common.filters import Filters
 from common.ids import object_id
 from common.model import Service, ServiceSpec, Task, TaskState, UpdateStatus, Version
 from common.model.service import JobStatus
 from common.names import random_name
-from manager.api import http, shapes
+from manager.api import shapes
 from manager.api.context import Context
 from manager.api.lookup import find
 from manager.api.service_status import service_status
@@ -66,7 +67,7 @@ class Services:
 
     async def update(self, request: web.Request) -> web.Response:
         given = await http.body(request, ServiceSpec)
-        seen = http.number(request, "version")
+        seen = http.required_number(request, "version")
         back = request.query.get("rollback", "")
         if back not in ("", "previous"):
             raise InvalidArgument(f"unrecognized rollback option {back}")
@@ -86,7 +87,7 @@ class Services:
             return removal(view, service), None
 
         await self._context.transact(build)
-        return http.empty()
+        return http.empty(200)
 
 
 def removal(view: View, service: Service) -> list[Change]:

@@ -11,10 +11,11 @@ from typing import Any
 from aiohttp import web
 from msgspec.structs import replace
 
+from common import http
 from common.errors import NotAcceptable, Unavailable, Unsupported, VersionConflict
 from common.model import Cluster, ClusterSpec, Config, Network, Node, NodeSpec, Secret, Service, Task
 from common.model.node import ManagerStatus
-from manager.api import http, shapes
+from manager.api import shapes
 from manager.api.context import Context
 from manager.bootstrap import manager_node, predefined, seed, tokens
 from manager.loops.slots import remove
@@ -75,11 +76,11 @@ class Swarm:
 
         await self._context.transact(build)
         await self._context.transact(lambda view: (seed(view, node_id, self._context.pools), None))
-        return http.empty()
+        return http.empty(200)
 
     async def update(self, request: web.Request) -> web.Response:
         spec = await http.body(request, ClusterSpec)
-        seen = http.number(request, "version")
+        seen = http.required_number(request, "version")
         check_spec(spec)
         rotated = [role for role in ("Worker", "Manager") if http.flag(request, f"rotate{role}Token")]
 
@@ -96,7 +97,7 @@ class Swarm:
             return [Put(replace(cluster, spec=spec, join_tokens=chosen))], None
 
         await self._context.transact(build)
-        return http.empty()
+        return http.empty(200)
 
     async def unlock_key(self, _: web.Request) -> web.Response:
         return http.answer({"UnlockKey": ""})

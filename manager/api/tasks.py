@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from common import http
 from common.errors import InvalidArgument
 from common.filters import Filters
 from common.model import Node, Service, Task, TaskState
-from manager.api import http, shapes
+from manager.api import shapes
 from manager.api.context import Context
 from manager.api.lookup import find, search
 from manager.store.base import T, View

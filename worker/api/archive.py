@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from common import http
 from common.errors import InvalidArgument, NotFound
 from common.model.container import ContainerConfig
 from common.parse import parse_json
-from worker.api import http
 from worker.api.uploads import upload
 from worker.engine.container import Container
 from worker.engine.node import Engine

@@ -6,7 +6,7 @@ Streams (logs, attach), execs, stats and archives have modules of their own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -14,8 +14,8 @@ from aiohttp import web
 
 from common.errors import InvalidArgument, NotFound, Unsupported
 from common.filters import Filters
+from common.http import answer, body, empty, flag, number, stream
 from common.model.container import ContainerConfig, HostConfig, NetworkingConfig
-from worker.api.http import answer, body, empty, flag, number, stream
 from worker.engine import listing, pruning
 from worker.engine.node import Engine
 from worker.engine.record import State
@@ -118,7 +118,7 @@ class _Handlers:
         return answer({"ContainersDeleted": gone, "SpaceReclaimed": freed})
 
 
-async def _waited(future: asyncio.Future[State], *, with_error: bool) -> AsyncIterator[bytes]:
+async def _waited(future: asyncio.Future[State], *, with_error: bool) -> AsyncGenerator[bytes, None]:
     try:
         state = await future
         shape: dict[str, Any] = {"StatusCode": state.exit_code}

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from common.errors import NotFound, ShoalError
+from common.http import answer, body, empty
 from common.model.base import EngineSpec
 from worker.api.attachment import Attachment, Ending, Wishes
 from worker.api.detach import DEFAULT, parse_keys
-from worker.api.http import Hijacked, answer, body, empty, hijack
+from worker.api.http import Hijacked, hijack
 from worker.api.streams import connection_of, console_size, stream_type
 from worker.engine.execs import Exec, Execs
 from worker.engine.execspec import ExecWish

@@ -1,89 +1,23 @@
-"""What every endpoint of the Engine API shares: reading requests, writing answers, streaming, hijacking.
+"""What the Engine API adds to common.http: versions of the API, and taking connections over.
 
-An endpoint module has `routes(engine) -> list[RouteDef]`; its handlers raise common.errors and return JSON through here.
+An endpoint module has `routes(engine) -> list[RouteDef]`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, TypeVar
 
-import msgspec
 from aiohttp import web
 
-from common.errors import InvalidArgument, TooLarge
-from common.parse import parse_json
-
-T = TypeVar("T")
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-MAX_BODY = 16 << 20  # bytes of a JSON body
 ENGINE_API = "1.51"  # newest version that is served
 MIN_API = "1.40"
-
-_encode = msgspec.json.Encoder(order="sorted").encode
 VERSION: web.RequestKey[tuple[int, int]] = web.RequestKey("api-version", tuple)
-
-
-def answer(value: Any, status: int = 200) -> web.Response:
-    """A JSON answer; Structs are written in Docker's spelling."""
-    return web.Response(body=_encode(value), status=status, content_type="application/json")
-
-
-def empty(status: int = 204) -> web.Response:
-    return web.Response(status=status)
-
-
-async def body(request: web.Request, kind: type[T]) -> T:
-    """The request's JSON body as `kind`. Raises InvalidArgument (an empty body is {}), TooLarge."""
-    if (request.content_length or 0) > MAX_BODY:
-        raise TooLarge(f"the request's body is larger than {MAX_BODY} bytes")
-    data = await request.read()
-    if data and request.content_type not in ("application/json", "text/plain", "application/octet-stream"):
-        raise InvalidArgument(f"unsupported content type {request.content_type!r}: send application/json")
-    return parse_json(data or b"{}", kind)
 
 
 def version(request: web.Request) -> tuple[int, int]:
     """The API version that the client asked for by its path, (1, 51) where it named none."""
     return request.get(VERSION) or (1, 51)
-
-
-def flag(request: web.Request, name: str, default: bool = False) -> bool:
-    """A boolean query parameter as Docker reads it: absent → default; "", 0, no, false, none → False; else True."""
-    text = request.query.get(name)
-    return default if text is None else text.strip().lower() not in ("", "0", "no", "false", "none")
-
-
-def number(request: web.Request, name: str, default: int | None = None) -> int | None:
-    text = request.query.get(name, "")
-    if not text:
-        return default
-    try:
-        return int(text)
-    except ValueError:
-        raise InvalidArgument(f"invalid value {text!r} of parameter {name!r}: a whole number is needed") from None
-
-
-async def stream(
-    request: web.Request,
-    chunks: AsyncIterator[bytes],
-    content_type: str = "application/json",
-    *,
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
-) -> web.StreamResponse:
-    """A chunked answer, flushed chunk by chunk; ends quietly when the client goes away."""
-    response = web.StreamResponse(status=status, headers={"Content-Type": content_type, **(headers or {})})
-    await response.prepare(request)
-    try:
-        async for chunk in chunks:
-            await response.write(chunk)
-        await response.write_eof()
-    except ConnectionResetError:
-        pass
-    return response
 
 
 class Hijacked(web.StreamResponse):

@@ -8,10 +8,11 @@ from contextlib import aclosing
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
+from common import http
 from common.errors import InvalidArgument, ShoalError, Unsupported
 from common.filters import Filters
 from common.reference import Reference, parse_reference
-from worker.api import http
+from worker.api.http import version
 from worker.api.uploads import upload
 from worker.engine.node import Engine
 from worker.images.loading import Loaded, Progress
@@ -31,23 +32,12 @@ def routes(engine: Engine) -> list[web.RouteDef]:
         web.post("/images/load", transfer.load),
         web.post("/images/create", transfer.create),
         web.post("/images/prune", handlers.prune),
-        web.get("/images/search", _refuse("searching a registry is not supported")),
-        web.post("/build", _refuse("building images is not supported yet: use `docker import` or `docker load`")),
-        web.get("/distribution/{name:.+}/json", _refuse("asking a registry is not supported yet")),
         web.get("/images/{name:.+}/json", handlers.inspect),
         web.get("/images/{name:.+}/history", handlers.history),
         web.get("/images/{name:.+}/get", transfer.save_one),
         web.post("/images/{name:.+}/tag", handlers.tag),
-        web.post("/images/{name:.+}/push", _refuse("pushing to a registry is not supported yet: use `docker save`")),
         web.delete("/images/{name:.+}", handlers.remove),
     ]
-
-
-def _refuse(sentence: str) -> http.Handler:
-    async def handler(_: web.Request) -> web.StreamResponse:
-        raise Unsupported(sentence)
-
-    return handler
 
 
 class _Images:
@@ -59,15 +49,15 @@ class _Images:
         filters = Filters.parse(request.query.get("filters"), LIST_FILTERS)
         shared = http.flag(request, "shared-size")
         rows = self._images.views.rows(filters, every=http.flag(request, "all"), shared=shared)
-        if http.version(request) >= (1, 44):
+        if version(request) >= (1, 44):
             for row in rows:
                 del row["VirtualSize"]
         return http.answer(rows)
 
     async def inspect(self, request: web.Request) -> web.Response:
         stored = self._images.find(request.match_info["name"])
-        answer = self._images.views.inspect(stored, old=http.version(request) < (1, 50))
-        if http.version(request) >= (1, 44):
+        answer = self._images.views.inspect(stored, old=version(request) < (1, 50))
+        if version(request) >= (1, 44):
             del answer["VirtualSize"]
         return http.answer(answer)
 
@@ -215,7 +205,7 @@ def _progress(step: Progress) -> bytes:
     return _line(status="Loading layer", progressDetail=detail, id=step.diff_id.removeprefix("sha256:")[:12])
 
 
-async def _failing_late(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _failing_late(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """The answer's head has been sent: an error can only be one more line."""
     yield first
     try:

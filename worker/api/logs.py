@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from urllib.parse import quote_plus
 
 from aiohttp import web
 
 from common.errors import InvalidArgument, Unsupported
-from worker.api.http import flag, stream, version
+from common.http import flag, stream
+from worker.api.http import version
 from worker.engine.container import Container
 from worker.engine.node import Engine
 from worker.runtime.base import LogLine
@@ -67,7 +68,7 @@ async def _chunks(
     tail: int,
     since: int | None,
     until: int | None,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     log = engine.runtime.log(container.id, container.log_path)
     async for batch in log.batches(follow=follow, tail=tail, since=since, until=until):
         if data := shape.write(batch):

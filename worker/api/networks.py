@@ -15,12 +15,12 @@ from aiohttp import web
 
 from common.errors import Forbidden, NotFound
 from common.filters import Filters
+from common.http import answer, body, empty
 from common.model import NetworkInspect, NetworkSpec
 from common.model.base import EngineSpec
 from common.model.container import EndpointSettings
 from common.moments import moment
 from worker.api.cluster import Manager
-from worker.api.http import answer, body, empty
 from worker.engine.node import Engine
 
 _LIST_FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")

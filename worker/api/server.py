@@ -19,67 +19,28 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from common.errors import Conflict, InvalidArgument, NoSpace, ShoalError, Unavailable
+from common import http
+from common.errors import Conflict, InvalidArgument, Unavailable
 from common.settings import Settings
 from common.version import VERSION as PACKAGE_VERSION
-from worker.api.http import ENGINE_API, MIN_API, VERSION, Handler, answer
+from worker.api.http import ENGINE_API, MIN_API, VERSION
 
 log = structlog.get_logger()
 SERVER = f"Shoal/{PACKAGE_VERSION} (linux)"
-_BEGUN: web.RequestKey[web.StreamResponse] = web.RequestKey("begun", web.StreamResponse)
 
 
 def application(routes: Iterable[web.RouteDef]) -> web.Application:
     """The HTTP application with all routes, each under "/" and "/v{version}"."""
-    app = web.Application(middlewares=[_errors, _versions], client_max_size=16 << 20)
+    app = web.Application(middlewares=[http.errors, _versions], client_max_size=http.MAX_BODY)
     for route in routes:
         app.router.add_route(route.method, route.path, route.handler)
         app.router.add_route(route.method, "/v{api_version:[0-9.]+}" + route.path, route.handler)
-    app.on_response_prepare.append(_headers)
+    app.on_response_prepare.extend((http.note_begun, _headers))
     return app
 
 
 @web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what a handler raises into Docker's {"message": …}; nothing else ever reaches a client."""
-    try:
-        return await handler(request)
-    except ShoalError as error:
-        return _failure(request, error.message, error.status)
-    except web.HTTPException as error:
-        return _failure(request, _http_sentence(request, error), error.status)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            return _failure(request, f"no space left on device: {error.filename or 'the data folder'}", NoSpace.status)
-        if isinstance(error, ConnectionError):
-            raise
-        log.exception("request failed", path=request.path)
-        return _failure(request, f"internal error: {error}", 500)
-    except Exception as error:
-        log.exception("request failed", path=request.path)
-        return _failure(request, f"internal error: {type(error).__name__}: {error}", 500)
-
-
-def _failure(request: web.Request, message: str, status: int) -> web.StreamResponse:
-    begun: web.StreamResponse | None = request.get(_BEGUN)
-    if begun is None:
-        return answer({"message": message}, status)
-    log.error("answer cut short", path=request.path, error=message)
-    if request.transport is not None:
-        request.transport.abort()  # its head is out: a client must not take what it got for the whole answer
-    return begun
-
-
-def _http_sentence(request: web.Request, error: web.HTTPException) -> str:
-    if error.status == 404:
-        return "page not found"
-    if error.status == 413:
-        return "the request's body is too large"
-    return f"{request.method} {request.path}: {error.reason}"
-
-
-@web.middleware
-async def _versions(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _versions(request: web.Request, handler: http.Handler) -> web.StreamResponse:
     text = request.match_info.get("api_version")
     if text is not None:
         request[VERSION] = _check_version(text)
@@ -105,8 +66,7 @@ def _parse_version(text: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-async def _headers(request: web.Request, response: web.StreamResponse) -> None:
-    request[_BEGUN] = response
+async def _headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Api-Version"] = ENGINE_API
     response.headers["Ostype"] = "linux"
     response.headers["Server"] = SERVER

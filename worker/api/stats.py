@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from common.errors import InvalidArgument, NotFound
-from worker.api.http import answer, flag, stream
+from common.http import answer, flag, stream
 from worker.engine.container import Container
 from worker.engine.node import Engine
 
@@ -44,7 +44,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
     return [web.get("/containers/{id}/stats", stats)]
 
 
-async def _stream(engine: Engine, container: Container) -> AsyncIterator[bytes]:
+async def _stream(engine: Engine, container: Container) -> AsyncGenerator[bytes, None]:
     """Until the container is removed; while it does not run, its samples are empty."""
     before: dict[str, Any] | None = None
     loop = asyncio.get_running_loop()

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from aiohttp import WSMsgType, web
 
 from common.errors import Conflict, InvalidArgument, ShoalError
+from common.http import empty, flag, number
 from worker.api import logs, stats, top
 from worker.api.attachment import Attachment, Ending, Wishes
 from worker.api.detach import DEFAULT, parse_keys
-from worker.api.http import Hijacked, empty, flag, hijack, number, version
+from worker.api.http import Hijacked, hijack, version
 from worker.engine.container import Container
 from worker.engine.node import Engine
 from worker.runtime.base import Streams

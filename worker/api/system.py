@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -14,13 +14,14 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from common import http
 from common.errors import InvalidArgument
 from common.filters import Filters
 from common.moments import moment
 from common.version import VERSION
 from worker import host, registry_auth
-from worker.api import http
 from worker.api.cluster import Manager
+from worker.api.http import ENGINE_API, MIN_API
 from worker.engine.events import EngineEvent
 from worker.engine.node import Engine
 
@@ -62,14 +63,14 @@ class System:
     async def version(self, _: web.Request) -> web.Response:
         kernel = platform.release()
         details = {
-            "ApiVersion": http.ENGINE_API,
+            "ApiVersion": ENGINE_API,
             "Arch": host.architecture(),
             "BuildTime": "",
             "Experimental": "false",
             "GitCommit": "",
             "GoVersion": f"python {platform.python_version()}",
             "KernelVersion": kernel,
-            "MinAPIVersion": http.MIN_API,
+            "MinAPIVersion": MIN_API,
             "Os": "linux",
         }
         components = [
@@ -85,8 +86,8 @@ class System:
                 "Platform": {"Name": f"Shoal {VERSION}"},
                 "Components": components,
                 "Version": ENGINE_VERSION,
-                "ApiVersion": http.ENGINE_API,
-                "MinAPIVersion": http.MIN_API,
+                "ApiVersion": ENGINE_API,
+                "MinAPIVersion": MIN_API,
                 "GitCommit": "",
                 "GoVersion": details["GoVersion"],
                 "Os": "linux",
@@ -99,13 +100,14 @@ class System:
         engine = self._engine
         states = [c.state.status for c in engine.containers.list()]
         swarm = await self._manager.get("/shoal/v1/swarm-info", {"LocalNodeState": "pending", "NodeID": self._node_id})
-        facts: dict[str, Any] = host.info(engine.settings, self._node_id)
+        facts: dict[str, Any] = await asyncio.to_thread(host.info, engine.settings, self._node_id)
         facts |= {
             "Containers": len(states),
             "ContainersRunning": states.count("running"),
             "ContainersPaused": states.count("paused"),
             "ContainersStopped": len(states) - states.count("running") - states.count("paused"),
             "Images": engine.images.count(),
+            "NEventsListener": engine.events.listeners,
             "ServerVersion": ENGINE_VERSION,
             "Swarm": swarm,
             "SystemTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
@@ -143,7 +145,7 @@ class System:
         since, until = (moment(text) if (text := request.query.get(name)) else None for name in ("since", "until"))
         return await http.stream(request, self._events(filters, since, until))
 
-    async def _events(self, filters: Filters, since: int | None, until: int | None) -> AsyncIterator[bytes]:
+    async def _events(self, filters: Filters, since: int | None, until: int | None) -> AsyncGenerator[bytes, None]:
         if until is not None and until <= time.time_ns():
             for event in self._engine.events.recent():
                 if (since is None or event.time_nano >= since) and event.time_nano <= until and _wanted(event, filters):

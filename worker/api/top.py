@@ -8,7 +8,7 @@ from collections.abc import Collection
 from aiohttp import web
 
 from common.errors import Conflict, InvalidArgument, ShoalError
-from worker.api.http import answer
+from common.http import answer
 from worker.engine.node import Engine
 from worker.runtime.process import run
 

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from common import http
 from common.errors import Unsupported
 from common.filters import Filters
 from common.model.base import EngineSpec
-from worker.api import http
+from worker.api.http import version
 from worker.engine.node import Engine
 from worker.volumes.base import VolumeInfo
 from worker.volumes.local import ANONYMOUS
@@ -84,7 +85,7 @@ class _Volumes:
     async def prune(self, request: web.Request) -> web.Response:
         """Anonymous volumes that no container names; with the filter all=true named ones too."""
         filters = Filters.parse(request.query.get("filters"), _PRUNE_FILTERS)
-        every = filters.flag("all", http.version(request) < (1, 42))
+        every = filters.flag("all", version(request) < (1, 42))
         removed, space = [], 0
         for usage in await self._volumes.disk_usage():
             info = msgspec.convert(usage, VolumeInfo)

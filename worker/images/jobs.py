@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ async def _run(do: str, source: Source, job: dict[str, Any]) -> Any:
 
 
 @asynccontextmanager
-async def stream_job(do: str, **job: Any) -> AsyncIterator[tuple[Any, AsyncIterator[bytes]]]:
+async def stream_job(do: str, **job: Any) -> AsyncIterator[tuple[Any, AsyncGenerator[bytes, None]]]:
     """Start a job whose answer is followed by bytes: (answer, chunks). Leaving early ends the child."""
     process = await _start({"do": do, **job}, None)
     try:
@@ -129,7 +129,7 @@ async def _answer(process: Process) -> Any:
     return answer["ok"]
 
 
-async def _chunks(process: Process) -> AsyncIterator[bytes]:
+async def _chunks(process: Process) -> AsyncGenerator[bytes, None]:
     """The bytes behind the answer. Raises ShoalError where the child failed on its way: what came is not complete."""
     assert process.stdout is not None
     while chunk := await process.stdout.read(_CHUNK):
