@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.harness.daemon import Daemon
@@ -112,6 +114,17 @@ class Services:
     def exec(self, task: Task, *command: str) -> str:
         """Run a command in the task's container; its output."""
         return self.daemon.docker("exec", task["Status"]["ContainerStatus"]["ContainerID"], *command)
+
+    @contextmanager
+    def client(self, *arguments: str) -> Iterator[Callable[[], str]]:
+        """The docker command line as long as the block lasts; call what it yields for all output so far."""
+        with tempfile.NamedTemporaryFile("w+") as output:
+            process = subprocess.Popen(["docker", "-H", self.daemon.url, *arguments], stdout=output)
+            try:
+                yield Path(output.name).read_text
+            finally:
+                process.kill()
+                process.wait()
 
     def resolve(self, task: Task, name: str) -> set[str]:
         """IPv4 addresses by the task's own DNS. (Only nslookup can: a static busybox's other applets cannot resolve.)"""
