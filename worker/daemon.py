@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from common.settings import Settings
-from worker.api import archive, cluster, containers, execs, images, networks, server, streams, system, volumes
+from worker.api import absent, archive, cluster, containers, execs, images, networks, server, streams, system, volumes
 from worker.api.cluster import Manager
 from worker.engine.containers import Containers
 from worker.engine.events import EventBus
@@ -76,6 +76,7 @@ async def _engine(settings: Settings) -> AsyncIterator[Engine]:
 def _routes(engine: Engine, manager: Manager, node_id: str) -> list[web.RouteDef]:
     modules = (archive, containers, execs, images, streams, volumes)
     return [
+        *absent.routes(),
         *chain.from_iterable(module.routes(engine) for module in modules),
         *system.routes(engine, manager, node_id),
         *networks.routes(engine, manager),

@@ -10,8 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from common.errors import Unavailable
 from common.settings import Settings
+from worker.runtime.cgroups import Hierarchies, hierarchies, read
+from worker.runtime.init import init_path
 
+_WARNED = {"MemoryLimit": "memory limit", "SwapLimit": "swap limit", "CpuCfsQuota": "cpu cfs quota"}
+_WARNED |= {"CPUShares": "cpu shares", "CPUSet": "cpuset", "PidsLimit": "pids limit"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 
@@ -39,12 +44,6 @@ def operating_system() -> str:
     return "Linux"
 
 
-@cache
-def cgroup_version() -> int:
-    """2 for a unified hierarchy, 1 for controllers of version 1 (also where a unified one lies beside them)."""
-    return 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1
-
-
 def tool_versions(settings: Settings) -> dict[str, str]:
     """The first line of `--version` of the programs that the engine stands on."""
     return {Path(program).name: _version_of(program) for program in (settings.runtime, settings.conmon)}
@@ -58,7 +57,9 @@ def _version_of(program: str) -> str:
 
 
 def info(settings: Settings, node_id: str) -> dict[str, Any]:
-    """The part of GET /info that only the machine and the settings decide."""
+    """The part of GET /info that only the machine and the settings decide. Runs programs: not for the event loop."""
+    limits = limits_of(hierarchies())
+    tools = [f"{name} {version}" for name, version in tool_versions(settings).items()]
     return {
         "ID": node_id,
         "Driver": "overlay2",
@@ -69,25 +70,17 @@ def info(settings: Settings, node_id: str) -> dict[str, Any]:
             "Authorization": None,
             "Log": ["json-file", "local", "none"],
         },
-        "MemoryLimit": True,
-        "SwapLimit": True,
-        "KernelMemoryTCP": False,
-        "CpuCfsPeriod": True,
-        "CpuCfsQuota": True,
-        "CPUShares": True,
-        "CPUSet": True,
-        "PidsLimit": True,
+        **limits,
         "IPv4Forwarding": True,
         "BridgeNfIptables": False,
         "BridgeNfIp6tables": False,
         "Debug": settings.log_level == "debug",
-        "OomKillDisable": cgroup_version() == 1,
+        "OomKillDisable": hierarchies().version == 1,
         "NFd": len(os.listdir("/proc/self/fd")),
         "NGoroutines": 1,
         "LoggingDriver": settings.log_driver,
         "CgroupDriver": "cgroupfs",
-        "CgroupVersion": str(cgroup_version()),
-        "NEventsListener": 0,
+        "CgroupVersion": str(hierarchies().version),
         "KernelVersion": platform.release(),
         "OperatingSystem": operating_system(),
         "OSVersion": "",
@@ -109,14 +102,43 @@ def info(settings: Settings, node_id: str) -> dict[str, Any]:
         "DefaultRuntime": _runtime_name(settings),
         "LiveRestoreEnabled": True,
         "Isolation": "",
-        "InitBinary": "docker-init",
-        "ContainerdCommit": {"ID": ""},
-        "RuncCommit": {"ID": ""},
-        "InitCommit": {"ID": ""},
+        "InitBinary": _init(),
+        "ContainerdCommit": {"ID": tools[1]},
+        "RuncCommit": {"ID": tools[0]},
+        "InitCommit": {"ID": _init()},
         "SecurityOptions": _security_options(),
         "CDISpecDirs": [],
-        "Warnings": None,
+        "Warnings": [f"WARNING: No {what} support" for fact, what in _WARNED.items() if not limits[fact]],
     }
+
+
+def limits_of(where: Hierarchies) -> dict[str, bool]:
+    """Which limits the machine's control groups can keep, in the words of GET /info."""
+    if where.version == 2:
+        controllers = set(read(where.v2 / "cgroup.controllers").split()) if where.v2 else set()
+        swap = "memory" in controllers
+    else:
+        controllers = set(where.v1)
+        swap = "memory" in controllers and (where.v1["memory"] / "memory.memsw.limit_in_bytes").exists()
+    cpu = "cpu" in controllers
+    return {
+        "MemoryLimit": "memory" in controllers,
+        "SwapLimit": swap,
+        "KernelMemoryTCP": False,
+        "CpuCfsPeriod": cpu,
+        "CpuCfsQuota": cpu,
+        "CPUShares": cpu,
+        "CPUSet": "cpuset" in controllers,
+        "PidsLimit": "pids" in controllers,
+    }
+
+
+def _init() -> str:
+    """The program behind `--init`, empty where none is installed."""
+    try:
+        return init_path().name
+    except Unavailable:
+        return ""
 
 
 def _runtime_name(settings: Settings) -> str:
