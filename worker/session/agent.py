@@ -60,8 +60,8 @@ class Agent:
         return self._reconciler.networks()
 
     async def container(self, task_id: str, *, wait: bool) -> str | None:
-        """The id of the task's container; with `wait` as soon as it has one. None where it has none or is not known."""
-        while (found := self._reconciler.container(task_id)) is None and wait and task_id in self._reconciler:
+        """The id of the task's container, which was started; with `wait` as soon as it is. None where there is none."""
+        while (found := self._reconciler.started_container(task_id)) is None and wait and task_id in self._reconciler:
             self._moved.clear()
             await self._moved.wait()
         return found

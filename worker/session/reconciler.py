@@ -114,10 +114,11 @@ class Reconciler:
         """Networks of all tasks that are known, also of those that are being removed."""
         return {network for known in self._known.values() for network in known.networks}
 
-    def container(self, task_id: str) -> str | None:
-        """The container's id, None where the task has none (yet)."""
+    def started_container(self, task_id: str) -> str | None:
+        """The id of the task's container, None while it was not started: only then it has a log that can be followed."""
         known = self._known.get(task_id)
-        return known.seen.container_id if known is not None and known.seen is not None else None
+        seen = known.seen if known is not None else None
+        return seen.container_id if seen is not None and seen.phase is not Phase.CREATED else None
 
     def _settle(self, task_ids: Iterable[str], now: datetime) -> list[Action]:
         actions = []

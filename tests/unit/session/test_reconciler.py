@@ -199,7 +199,7 @@ def test_what_is_seen_of_a_container_in_preparation_does_not_count() -> None:
     world.see("t1", seen())
     world.run(Kind.PREPARE, error="no space")
     assert world.states["t1"] == [S.PREPARING, S.REJECTED]
-    assert world.reconciler.container("t1") is None
+    assert world.reconciler.started_container("t1") is None
 
 
 def test_a_container_that_someone_removed_fails_its_task() -> None:
@@ -215,7 +215,7 @@ def test_a_new_daemon_adopts_running_containers(told: TaskState) -> None:
     world = World({"t1": seen(phase=Phase.RUNNING, pid=7)})
     world.assign(task(state=told), confirmed=False)
     assert world.open == []
-    assert world.reconciler.container("t1") == "container-of-t1"
+    assert world.reconciler.started_container("t1") == "container-of-t1"
     assert world.states.get("t1", [S.RUNNING])[-1] is S.RUNNING
 
 
