@@ -52,6 +52,9 @@ def test_nothing_leaks_and_the_api_is_true(fragile: Daemon) -> None:
         delay = rng.random() * LONGEST
         with _note(f"seed {SEED}, crash {number}: {operation} after {delay * 1000:.1f} ms"):
             _crash_during(fragile, operation, delay)
+            if rng.random() < 0.3:
+                _crash_during_recovery(fragile, rng.random())
+            fragile.start()
             _check(fragile)
     for id in fragile.docker("ps", "-aq").split():
         fragile.docker("rm", "-f", "-v", id)
@@ -127,7 +130,12 @@ def _crash_during(fragile: Daemon, operation: str, delay: float) -> None:
     with subprocess.Popen(request, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         time.sleep(delay)  # the moment is what is random here
         fragile.kill()
-    fragile.start()
+
+
+def _crash_during_recovery(fragile: Daemon, delay: float) -> None:
+    fragile.start(wait=False)
+    time.sleep(delay)  # a start takes about a second
+    fragile.kill()
 
 
 # operation → (the states it starts from, its request)
