@@ -346,7 +346,8 @@ def test_namespaces(shoald: Daemon) -> None:
     shoald.docker("exec", "one", "touch", "/dev/shm/shared")
     assert run(shoald, "--ipc", "container:one", "busybox", "ls", "/dev/shm") == "shared"
     assert int(run(shoald, "--pid", "host", "busybox", "sh", "-c", "ls -d /proc/[0-9]* | wc -l")) > 5
-    assert run(shoald, "--uts", "host", "busybox", "hostname") == platform.node()
+    everything = [word for kind in ("uts", "pid", "ipc", "network", "userns") for word in (f"--{kind}", "host")]
+    assert run(shoald, *everything, "busybox", "hostname") == platform.node()
     assert shoald.address in run(shoald, "--network", "host", "busybox", "ip", "addr")
     done = shoald.docker_result("run", "--rm", "--ipc", "container:nope", "busybox", "true")
     assert "No such container: nope" in done.stderr

@@ -115,15 +115,12 @@ def system_mounts(host: HostConfig, shm: Path | None) -> list[dict[str, Any]]:
 
 
 def _ipc_mounts(host: HostConfig, shm: Path | None) -> list[dict[str, Any]]:
-    queue = (
-        _bind("/dev/mqueue", "/dev/mqueue", ["rprivate"])
-        if host.ipc_mode == "host"
-        else _fs("/dev/mqueue", "mqueue", _STRICT)
-    )
-    if host.ipc_mode == "host":
-        return [queue, _bind("/dev/shm", "/dev/shm", ["rprivate"])]
+    """The message queues shown are those of the IPC namespace, whosever it is."""
+    queue = _fs("/dev/mqueue", "mqueue", _STRICT)
     if host.ipc_mode == "none":
         return [queue]
+    if host.ipc_mode == "host":
+        return [queue, _bind("/dev/shm", "/dev/shm", ["rprivate"])]
     if shm is not None:
         return [queue, _bind(str(shm), "/dev/shm", ["rprivate"])]
     return [queue, _fs("/dev/shm", "tmpfs", [*_STRICT, "mode=1777", f"size={host.shm_size}"])]

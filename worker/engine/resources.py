@@ -18,6 +18,14 @@ from worker.runtime.cgroups import hierarchies
 _MIN_MEMORY = 6 << 20
 _MAX_SHARES = 262_144  # the kernel's own limit
 _WINDOWS = ("cpu_count", "cpu_percent", "io_maximum_iops", "io_maximum_bandwidth")
+_BLOCK_IO = {  # field → its file with cgroup v1, with v2, and what it is
+    "blkio_weight": ("blkio.weight", "io.weight", "Block I/O weight"),
+    "blkio_weight_device": ("blkio.weight_device", "io.weight", "Block I/O weight_device"),
+    "blkio_device_read_bps": ("blkio.throttle.read_bps_device", "io.max", "BPS Block I/O read limit"),
+    "blkio_device_write_bps": ("blkio.throttle.write_bps_device", "io.max", "BPS Block I/O write limit"),
+    "blkio_device_read_iops": ("blkio.throttle.read_iops_device", "io.max", "IOPS Block read limit in IO"),
+    "blkio_device_write_iops": ("blkio.throttle.write_iops_device", "io.max", "IOPS Block write limit in IO"),
+}
 _RANGES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
@@ -28,7 +36,8 @@ def complete(resources: Resources) -> tuple[Resources, list[str]]:
     _check_memory(resources)
     _check_cpu(resources)
     _check_blkio(resources)
-    changes = _memory_changes(resources, warnings) | _realtime_changes(resources)
+    changes = _memory_changes(resources, warnings) | _block_io_changes(resources, warnings)
+    _check_realtime(resources)
     if resources.ulimits:
         changes["ulimits"] = clamp(resources.ulimits, warnings)
     return msgspec.structs.replace(resources, **changes), warnings
@@ -171,12 +180,22 @@ def _has(controller: str, v1_file: str, v2_file: str) -> bool:
     )
 
 
-def _realtime_changes(resources: Resources) -> dict[str, object]:
+def _block_io_changes(resources: Resources, warnings: list[str]) -> dict[str, object]:
+    """What the kernel's block I/O controller lacks is discarded, as Docker does it."""
+    changes: dict[str, object] = {}
+    for field, (v1_file, v2_file, what) in _BLOCK_IO.items():
+        value = getattr(resources, field)
+        if value and not _has("blkio", v1_file, v2_file):
+            warnings.append(f"Your kernel does not support {what} or the cgroup is not mounted. It is discarded.")
+            changes[field] = type(value)()
+    return changes
+
+
+def _check_realtime(resources: Resources) -> None:
     period, runtime = resources.cpu_realtime_period, resources.cpu_realtime_runtime
     if not period and not runtime:
-        return {}
+        return
     if not _has("cpu", "cpu.rt_period_us", "cpu.rt.max"):
         raise InvalidArgument("Your kernel does not support CPU real-time scheduler")
     if period < 0 or runtime < 0 or (period and runtime > period):
         raise InvalidArgument("cpu real-time runtime cannot be higher than cpu real-time period")
-    return {}

@@ -99,3 +99,12 @@ def test_in_the_runtimes_words() -> None:
     }
     assert oci_resources(limits({"PidsLimit": -1})) == {}
     assert oci_resources(limits({"PidsLimit": -1}), changing=True)["pids"]["limit"] > 10**6
+
+
+def test_what_the_kernel_cannot_limit_is_discarded_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "_has", lambda *_: False)
+    completed, warnings = complete(limits({"BlkioWeight": 100}))
+    assert completed.blkio_weight == 0
+    assert "does not support Block I/O weight" in warnings[0]
+    with pytest.raises(InvalidArgument, match="real-time"):
+        complete(limits({"CpuRealtimeRuntime": 1000}))
