@@ -16,6 +16,7 @@ from aiohttp import web
 from common.settings import Settings
 from worker.api import absent, archive, cluster, containers, execs, images, networks, server, streams, system, volumes
 from worker.api.cluster import Manager
+from worker.api.events import cluster_events
 from worker.engine.containers import Containers
 from worker.engine.events import EventBus
 from worker.engine.execs import Execs
@@ -38,7 +39,7 @@ async def run(settings: Settings, node_id: str) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(engine.containers.run(), name="containers")
             group.create_task(Session(engine, node_id).run(), name="session")
-            group.create_task(system.cluster_events(engine, manager), name="cluster events")
+            group.create_task(cluster_events(engine.events, manager), name="cluster events")
             async with server.serve(app, settings):
                 engine.events.publish("daemon", "start", node_id, {"name": settings.socket.name})
                 log.info("ready", socket=str(settings.socket), node=node_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 import msgspec
 
@@ -56,14 +56,10 @@ class EventBus:
             else:
                 queue.put_nowait(event)
 
-    @property
-    def listeners(self) -> int:
-        return len(self._subscribers)
-
     def recent(self) -> tuple[EngineEvent, ...]:
         return tuple(self._recent)
 
-    async def subscribe(self, *, since_nano: int | None = None) -> AsyncIterator[EngineEvent]:
+    async def subscribe(self, *, since_nano: int | None = None) -> AsyncGenerator[EngineEvent, None]:
         """Events from `since_nano` on (None: from now), until the caller stops or lags behind too far."""
         queue: asyncio.Queue[EngineEvent | None] = asyncio.Queue(BACKLOG)
         past = [e for e in self._recent if e.time_nano >= since_nano] if since_nano is not None else []
