@@ -2,9 +2,10 @@
 
 The record's file name says how far the container came:
 
-    draft.json      half created: to be undone
-    container.json  exists
-    removing.json   half removed: to be finished, which is the same work as undoing
+    draft.json         half created: to be undone, with its anonymous volumes
+    container.json     exists
+    removing.json      half removed: to be finished, its volumes stay
+    removing-all.json  half removed: to be finished, with its anonymous volumes
 
 A power cut may take the latest state.json with it, never a record: after one, nothing runs any more anyway.
 """
@@ -15,9 +16,12 @@ import asyncio
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+import structlog
 
 from common.durable import sync_folder, write_file
 from common.settings import Settings
@@ -25,8 +29,18 @@ from worker.engine.record import Record, State
 
 _RECORD = "container.json"
 _DRAFT = "draft.json"
-_REMOVING = "removing.json"
+_REMOVING, _REMOVING_ALL = "removing.json", "removing-all.json"
 _STATE = "state.json"
+
+log = structlog.get_logger()
+
+
+class Remains(NamedTuple):
+    """What is left of a container that half exists; no record where only folders are. `volumes`: anonymous ones go, too."""
+
+    id: str
+    record: Record | None = None
+    volumes: bool = False
 
 
 class Disk:
@@ -75,41 +89,48 @@ class Disk:
     def save_state(self, id: str, state: State) -> None:
         write_file(self.folder(id) / _STATE, msgspec.json.encode(state), durable=False)
 
-    def mark_removing(self, id: str) -> None:
-        """From now on the container is gone, and what is left of it is to be taken away."""
-        (self.folder(id) / _RECORD).rename(self.folder(id) / _REMOVING)
+    def mark_removing(self, id: str, *, volumes: bool) -> None:
+        """From now on the container is gone, and what is left of it is to be taken away. Idempotent."""
+        with suppress(FileNotFoundError):
+            (self.folder(id) / _RECORD).rename(self.folder(id) / (_REMOVING_ALL if volumes else _REMOVING))
 
     def remove(self, id: str) -> None:
         shutil.rmtree(self.bundle(id), ignore_errors=True)
         shutil.rmtree(self.folder(id), ignore_errors=True)
 
     def existing(self) -> Iterator[tuple[Record, State]]:
-        """All containers that were created and not removed."""
+        """All containers that were created and not removed. One whose record cannot be read is left alone, loudly."""
         for folder in self._folders():
             if (folder / _RECORD).exists():
-                yield msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record), _load_state(folder / _STATE)
+                try:
+                    record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
+                except msgspec.MsgspecError as error:
+                    log.error("the record of a container cannot be read", file=str(folder / _RECORD), error=str(error))
+                else:
+                    yield record, _load_state(folder / _STATE)
 
-    def remains(self) -> Iterator[tuple[str, Record | None]]:
-        """Ids that are half created, half removed or only a bundle, with their record where one can be read."""
+    def remains(self) -> Iterator[Remains]:
+        """What is half created, half removed or only a bundle."""
         durable = {folder.name for folder in self._folders()}
         for folder in self._folders():
             if not (folder / _RECORD).exists():
-                yield folder.name, _load_record(folder)
+                yield _load_remains(folder)
         for bundle in sorted(self._bundles.iterdir()):
             if bundle.name not in durable:
-                yield bundle.name, None
+                yield Remains(bundle.name)
 
     def _folders(self) -> list[Path]:
         return sorted(path for path in self._durable.iterdir() if path.is_dir())
 
 
-def _load_record(folder: Path) -> Record | None:
-    for name in (_REMOVING, _DRAFT):
+def _load_remains(folder: Path) -> Remains:
+    for name in (_REMOVING, _REMOVING_ALL, _DRAFT):
         try:
-            return msgspec.json.decode((folder / name).read_bytes(), type=Record)
+            record = msgspec.json.decode((folder / name).read_bytes(), type=Record)
         except (FileNotFoundError, msgspec.MsgspecError):
             continue
-    return None
+        return Remains(folder.name, record, volumes=name != _REMOVING)
+    return Remains(folder.name)
 
 
 def _load_state(path: Path) -> State:

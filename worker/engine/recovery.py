@@ -13,8 +13,8 @@ import structlog
 from common.errors import ShoalError
 from worker.engine import cleanup
 from worker.engine.container import Container
+from worker.engine.disk import Remains
 from worker.engine.parts import Parts
-from worker.engine.record import Record
 from worker.engine.removal import remove_ended
 from worker.engine.restart import FIRST, wanted
 from worker.engine.running import follow, restart_later
@@ -32,8 +32,8 @@ async def recover(parts: Parts) -> None:
     found = {container.id: await _look(parts, container) for container in parts.index}
     await parts.volumes.recover(_volume_users(parts))
     await parts.networks.recover([id for id, seen in found.items() if seen is not None])
-    for id, rest in list(parts.disk.remains()):
-        await _take_away(parts, id, rest)
+    for remains in list(parts.disk.remains()):
+        await _take_away(parts, remains)
     for container in parts.index:
         await _settle(parts, container, found[container.id])
 
@@ -57,12 +57,13 @@ def _volume_users(parts: Parts) -> dict[str, list[str]]:
     return users
 
 
-async def _take_away(parts: Parts, id: str, record: Record | None) -> None:
+async def _take_away(parts: Parts, remains: Remains) -> None:
     """Finish a removal, undo a creation. Without a readable record nothing but the id's own things can be there."""
+    id = remains.id
     try:
         await parts.runtime.recover(id, parts.disk.bundle(id))
-        if record is not None:
-            await cleanup.everything(parts, record, volumes=True)
+        if remains.record is not None:
+            await cleanup.everything(parts, remains.record, volumes=remains.volumes)
             return
         await cleanup.after_run(parts, id)
         await parts.images.release(id)

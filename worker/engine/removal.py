@@ -44,8 +44,12 @@ async def _remove(parts: Parts, container: Container, *, volumes: bool) -> bool:
         if container.active:
             return False
         container.state = container.state_with(status="removing")
-        parts.disk.mark_removing(container.id)
-        await cleanup.everything(parts, container.record, volumes=volumes)
+        try:
+            parts.disk.mark_removing(container.id, volumes=volumes)
+            await cleanup.everything(parts, container.record, volumes=volumes)
+        except BaseException:
+            container.state = container.state_with(status="dead")
+            raise
         parts.index.remove(container)
     parts.publish(container, "destroy")
     container.attach_waiters.fail(NotFound(f"No such container: {container.id}", ("container", container.id)))

@@ -37,7 +37,7 @@ async def start(parts: Parts, container: Container) -> bool:
 def _refuse(container: Container) -> None:
     if container.paused:
         raise Conflict("cannot start a paused container, try unpause instead", ("container", container.id))
-    if container.removing:
+    if container.removing or container.state.status in ("removing", "dead"):
         raise Conflict("container is marked for removal and cannot be started", ("container", container.id))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import signal as signals
 from contextlib import suppress
 
-from common.errors import Conflict
+from common.errors import Conflict, NotFound
 from worker.engine.container import Container
 from worker.engine.parts import Parts
 from worker.engine.validate import parse_signal
@@ -48,7 +48,7 @@ async def _send(parts: Parts, container: Container, number: int) -> None:
             await unpause(parts, container)
     try:
         await parts.runtime.kill(container.id, number)
-    except Conflict:
+    except (Conflict, NotFound):
         return
     parts.publish(container, "kill", {"signal": str(number)})
 

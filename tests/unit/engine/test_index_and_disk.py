@@ -12,7 +12,7 @@ from common.model.container import ContainerConfig, HostConfig
 from common.names import random_name
 from common.settings import Settings
 from worker.engine.container import Container
-from worker.engine.disk import Disk
+from worker.engine.disk import Disk, Remains
 from worker.engine.index import Index
 from worker.engine.record import MountPoint, Record, State
 
@@ -77,17 +77,34 @@ async def test_each_step_can_be_the_last(disk: Disk) -> None:
     half, whole = record("1" * 64, "half"), record("2" * 64, "whole")
     disk.draft(half)
     assert list(disk.existing()) == []
-    assert list(disk.remains()) == [(half.id, half)]
+    assert list(disk.remains()) == [Remains(half.id, half, volumes=True)]
     disk.draft(whole)
     await disk.commit(whole.id)
     disk.save_state(whole.id, State(exit_code=3))
     assert list(disk.existing()) == [(whole, State(exit_code=3))]
-    disk.mark_removing(whole.id)
-    assert dict(disk.remains()) == {half.id: half, whole.id: whole}
+    disk.mark_removing(whole.id, volumes=False)
+    disk.mark_removing(whole.id, volumes=False)
+    assert list(disk.remains()) == [Remains(half.id, half, volumes=True), Remains(whole.id, whole, volumes=False)]
     disk.remove(whole.id)
     disk.remove(half.id)
     disk.bundle("3" * 64).mkdir()
-    assert list(disk.remains()) == [("3" * 64, None)]
+    assert list(disk.remains()) == [Remains("3" * 64)]
+
+
+async def test_a_removal_remembers_whether_volumes_go(disk: Disk) -> None:
+    web = record("1" * 64, "web")
+    disk.draft(web)
+    await disk.commit(web.id)
+    disk.mark_removing(web.id, volumes=True)
+    assert list(disk.remains()) == [Remains(web.id, web, volumes=True)]
+
+
+async def test_a_record_that_cannot_be_read_is_left_alone(disk: Disk) -> None:
+    disk.draft(record("1" * 64, "web"))
+    await disk.commit("1" * 64)
+    (disk.folder("1" * 64) / "container.json").write_text("{")
+    assert list(disk.existing()) == []
+    assert list(disk.remains()) == []
 
 
 async def test_a_torn_state_is_as_good_as_none(disk: Disk) -> None:
