@@ -61,15 +61,7 @@ def _parse_bind(text: str) -> MountPoint:
     mode = parts[2] if len(parts) == 3 else ""
     options = _parse_mode(mode)
     if source.startswith("/"):
-        return MountPoint(
-            type="bind",
-            source=normpath(source),
-            destination=destination,
-            mode=mode,
-            rw="ro" not in options,
-            propagation=_propagation(options) or "rprivate",
-            create_source=True,
-        )
+        return _plain_bind(source, destination, mode, options)
     if _propagation(options):
         raise InvalidArgument(f"invalid volume specification: '{text}': a volume takes no propagation mode")
     return MountPoint(
@@ -80,6 +72,18 @@ def _parse_bind(text: str) -> MountPoint:
         mode=mode or "z",
         rw="ro" not in options,
         copy="nocopy" not in options,
+    )
+
+
+def _plain_bind(source: str, destination: str, mode: str, options: list[str]) -> MountPoint:
+    return MountPoint(
+        type="bind",
+        source=normpath(source),
+        destination=destination,
+        mode=mode,
+        rw="ro" not in options,
+        propagation=_propagation(options) or "rprivate",
+        create_source=True,
     )
 
 

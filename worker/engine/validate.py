@@ -29,6 +29,15 @@ _POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 def complete_config(config: ContainerConfig, host: HostConfig, id: str) -> ContainerConfig:
     """A merged config with its host name and ports; raises InvalidArgument, Unsupported."""
+    _check_config(config)
+    _refuse_nul((config, host))
+    check_health(config.healthcheck)
+    own_name = host.network_mode != "host" and host.uts_mode != "host" and not joined(host.network_mode)
+    hostname = config.hostname or (id[:12] if own_name else "")
+    return msgspec.structs.replace(config, hostname=hostname, exposed_ports=ports.completed(config, host))
+
+
+def _check_config(config: ContainerConfig) -> None:
     if not config.entrypoint and not config.cmd:
         raise InvalidArgument("no command specified")
     if config.on_build:
@@ -39,18 +48,25 @@ def complete_config(config: ContainerConfig, host: HostConfig, id: str) -> Conta
         raise InvalidArgument(
             f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute path"
         )
-    for text in (*config.env, *config.labels, *(config.cmd or ()), *(config.entrypoint or ())):
-        if "\0" in text:
-            raise InvalidArgument("invalid request: texts of a container cannot hold a NUL character")
     for text in config.env:
         if not text or text.startswith("="):
             raise InvalidArgument(f"invalid environment variable: {text}")
     if config.stop_signal:
         parse_signal(config.stop_signal)
-    check_health(config.healthcheck)
-    own_name = host.network_mode != "host" and host.uts_mode != "host" and not joined(host.network_mode)
-    hostname = config.hostname or (id[:12] if own_name else "")
-    return msgspec.structs.replace(config, hostname=hostname, exposed_ports=ports.completed(config, host))
+
+
+def _refuse_nul(value: object) -> None:
+    """The kernel ends every text at a NUL: what lies behind it would be ignored."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise InvalidArgument(f"invalid text {value!r}: a NUL character cannot be part of it")
+    elif isinstance(value, dict):
+        _refuse_nul((*value, *value.values()))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _refuse_nul(part)
+    elif isinstance(value, msgspec.Struct):
+        _refuse_nul([getattr(value, name) for name in value.__struct_fields__])
 
 
 def complete_host(config: ContainerConfig, host: HostConfig, settings: Settings) -> tuple[HostConfig, list[str]]:
