@@ -90,12 +90,12 @@ class Directory:
         for task in (before, after):
             if task is not None and task.node_id in self._nodes:
                 self._nodes[task.node_id].mark("tasks", task.id)
-        self._mark_endpoints(endpoints.touched(before, after))
+        self.mark_endpoints(endpoints.touched(before, after))
 
     def _mark_service(self, changed: Changed) -> None:
         services = [s for s in (changed.before, changed.after) if isinstance(s, Service)]
         networks = dict.fromkeys(id for service in services for id in networks_of_service(service))
-        self._mark_endpoints(endpoints.key(changed.object.id, network_id) for network_id in networks)
+        self.mark_endpoints(endpoints.key(changed.object.id, network_id) for network_id in networks)
 
     def _mark_network(self, view: View, id: str, changed: Changed) -> None:
         network = changed.object
@@ -107,9 +107,10 @@ class Directory:
         for task in view.find(Task, "network", id):
             if task.node_id in self._nodes:
                 self._nodes[task.node_id].mark("tasks", task.id)
-        self._mark_endpoints(endpoints.key(service.id, id) for service in view.find(Service, "network", id))
+        self.mark_endpoints(endpoints.key(service.id, id) for service in view.find(Service, "network", id))
 
-    def _mark_endpoints(self, ids: Iterable[str]) -> None:
+    def mark_endpoints(self, ids: Iterable[str]) -> None:
+        """These endpoints may look different from now on."""
         for id in ids:
             self._endpoints.pop(id, None)
             self._mark_holders("networks", id.partition("/")[2], id, as_kind="endpoints")

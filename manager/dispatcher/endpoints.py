@@ -15,6 +15,11 @@ def key(service_id: str, network_id: str) -> str:
     return f"{service_id}/{network_id}"
 
 
+def keys(task: Task) -> Iterable[str]:
+    """The endpoints that the task is, or will be, behind."""
+    return (key(task.service_id, attachment.network_id) for attachment in task.networks_attachments)
+
+
 def endpoint(view: View, id: str) -> ServiceEndpoint | None:
     """The endpoint by its id; None where the service is gone, is not on the network, or publishes nothing on ingress."""
     service_id, _, network_id = id.partition("/")

@@ -82,6 +82,7 @@ class NodeSet:
         wanted = self._wanted(view, kind, id)
         if kind == "tasks":
             self._count_needs(id, wanted)
+            self._drain(id, wanted)
         known = _stable(wanted) if isinstance(wanted, Task) else wanted
         if known == self._told[kind].get(id):
             return
@@ -131,6 +132,15 @@ class NodeSet:
         for need in old ^ new:
             self._marks[need[0]][need[1]] = None
 
+    def _drain(self, id: str, task: Task | None) -> None:
+        """A task that is told to stop loses its connections in the same message: its node waits for that before it stops it.
+
+        The view may be ahead of what the directory has followed, so this cannot be left to the directory alone.
+        """
+        told = self._told["tasks"].get(id)
+        if told is not None and _serves(told) and not _serves(task):
+            self._directory.mark_endpoints(endpoints.keys(told))
+
     def _hold(self, view: View, kind: str, id: str, *, held: bool) -> None:
         if held:
             self._directory.hold(kind, id, self)
@@ -159,6 +169,10 @@ def _needs(task: Task | None) -> frozenset[Need]:
             *(("configs", id) for id in configs_of(task.spec)),
         ]
     )
+
+
+def _serves(task: Task | None) -> bool:
+    return task is not None and task.desired_state.order <= TaskState.RUNNING.order
 
 
 def _stable(task: Task) -> Task:

@@ -6,7 +6,13 @@ import subprocess
 from collections import Counter
 
 from tests.harness.services import WEB, Services
+from tests.harness.visitor import visitor
 from tests.harness.wait import until
+
+# Answers with its version; told to stop, it first finishes what has come in.
+PATIENT_WEB = (
+    "sh", "-c", 'trap "sleep .3; exit" TERM; mkdir /www; echo $V >/www/index.html; httpd -f -p 80 -h /www & wait; wait',
+)  # fmt: skip
 
 
 def answers(services: Services, port: int, count: int, host: str = "127.0.0.1") -> Counter[str]:
@@ -64,17 +70,20 @@ def test_a_port_that_is_taken_by_a_service_is_refused(services: Services) -> Non
         assert "port '8083' is already in use by service 'one'" in refused.stderr
 
 
-def test_during_an_update_some_task_always_answers(services: Services) -> None:
+def test_nobody_outside_notices_a_rolling_update(services: Services) -> None:
     options = ("--replicas", "2", "--publish", "8084:80", "--update-order", "start-first", "--update-monitor", "100ms")
-    health = ("--health-cmd", "wget -qO- http://127.0.0.1/", "--health-interval", "100ms")
-    with services.service("web", *options, *health, command=WEB):
+    health = ("--health-cmd", "wget -qO- http://127.0.0.1/", "--health-interval", "100ms", "--stop-signal", "TERM")
+    with services.service("web", *options, *health, "--env", "V=1", command=PATIENT_WEB):
         services.until_running("web", 2)
         until(lambda: services.fetch(8084), "the service answers")
-        services.update("web", "--env-add", "V=2")
-        failures = 0
-        while (services.inspect("web").get("UpdateStatus") or {}).get("State") != "completed":
-            failures += not services.fetch(8084)
-        assert failures == 0
+        with visitor(services.daemon, 8084) as visit:
+            for version in ("2", "3"):
+                services.update("web", "--env-add", f"V={version}")
+                services.until_running("web", 2, lambda task, env=f"V={version}": env in services.environment(task))
+                services.until_update("web", "completed")
+        assert visit.failures == {}
+        assert visit.answers.keys() == {"1", "2", "3"}
+        assert sum(visit.answers.values()) > 100
 
 
 def test_host_mode_ports_are_the_tasks_own(services: Services) -> None:

@@ -6,7 +6,7 @@ Everything here runs on the event loop without waiting, so the reconciler sees o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 from common.model import TaskStatus
@@ -19,7 +19,10 @@ from worker.session.reconciler import Reconciler
 
 
 class Agent:
-    """The tasks of this node. `outbox` receives every status that changes, `removed` is called after each removal."""
+    """The tasks of this node. `outbox` receives every status that changes, `removed` is called after each removal.
+
+    `drained`: see Executor.
+    """
 
     def __init__(
         self,
@@ -28,13 +31,14 @@ class Agent:
         outbox: Outbox,
         group: asyncio.TaskGroup,
         removed: Callable[[], None],
+        drained: Callable[[], Awaitable[None]],
     ) -> None:
         self._host = host
         self._removed = removed
         self._outbox = outbox
         self._reconciler = Reconciler(found)
         self._assignments = Assignments()
-        self._executor = Executor(host, group, lambda: self._assignments, self._finish)
+        self._executor = Executor(host, group, lambda: self._assignments, self._finish, drained)
         self._moved = asyncio.Event()
 
     def assign(self, assignments: Assignments, *, confirmed: bool) -> None:

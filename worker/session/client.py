@@ -52,7 +52,7 @@ class Session:
         found = await self._host.observe()
         async with asyncio.TaskGroup() as group:
             services = ServiceNetworks(self._networks, lambda: agent.networks_in_use())
-            agent = Agent(self._host, found, self._outbox, group, services.look_again)
+            agent = Agent(self._host, found, self._outbox, group, services.look_again, services.caught_up)
             group.create_task(agent.watch(), name="watch containers")
             group.create_task(services.run(), name="service networks")
             self._arrived.set()

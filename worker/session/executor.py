@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -24,7 +24,10 @@ log = structlog.get_logger()
 
 
 class Executor:
-    """Runs actions in the caller's TaskGroup; `report` receives each action's Done."""
+    """Runs actions in the caller's TaskGroup; `report` receives each action's Done.
+
+    `drained` is waited for before a task is stopped: it returns once no new connections are led to the task.
+    """
 
     def __init__(
         self,
@@ -32,11 +35,13 @@ class Executor:
         group: asyncio.TaskGroup,
         assignments: Callable[[], Assignments],
         report: Callable[[Done], None],
+        drained: Callable[[], Awaitable[None]],
     ) -> None:
         self._host = host
         self._group = group
         self._assignments = assignments
         self._report = report
+        self._drained = drained
         self._working = asyncio.Semaphore(STARTS_PER_CPU * (os.cpu_count() or 1))
 
     def submit(self, action: Action) -> None:
@@ -73,6 +78,7 @@ class Executor:
             case Kind.START:
                 return await self._host.start(action.task_id)
             case Kind.STOP:
+                await self._drained()
                 return await self._host.stop(action.task_id)
             case Kind.REMOVE:
                 await self._host.remove(action.task_id)

@@ -7,15 +7,18 @@ assigned nor in use.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 
 import structlog
 
 from common.errors import ShoalError
+from common.model import Network
 from common.wire import Assignments, ServiceEndpoint
 from worker.network.base import ClusterNetworks
 
-RETRY = 2.0  # seconds before a change that failed is tried again
+RETRY = 2.0  # seconds after which a change that failed is tried again, if none comes before
 
 log = structlog.get_logger()
 
@@ -28,37 +31,71 @@ class ServiceNetworks:
         self._in_use = in_use
         self._wanted = Assignments()
         self._changed = asyncio.Event()
+        self._asked = self._tried = 0  # updates that came, and how many of them were programmed or failed to be
+        self._round = asyncio.Event()
         self._known: set[str] = set()
         self._programmed: dict[str, ServiceEndpoint] | None = None
 
     def update(self, assignments: Assignments) -> None:
         self._wanted = assignments
+        self._asked += 1
         self._changed.set()
 
     def look_again(self) -> None:
         """A task is gone, and with it perhaps the last need of a network."""
         self._changed.set()
 
+    async def caught_up(self) -> None:
+        """Return once the updates so far are programmed, or have failed to be: whatever waits for them cannot wait for ever."""
+        asked = self._asked
+        while self._tried < asked:
+            await self._round.wait()
+
     async def run(self) -> None:
         """Follow the updates, for ever."""
         while True:
             await self._changed.wait()
             self._changed.clear()
-            try:
-                await self._apply(self._wanted)
-            except (ShoalError, OSError) as error:
-                log.error("service networks could not be programmed", error=str(error))
-                await asyncio.sleep(RETRY)
-                self._changed.set()
+            asked = self._asked
+            done = await self._apply(self._wanted)
+            self._tried = asked
+            self._round.set()
+            self._round = asyncio.Event()
+            if not done:
+                await self._rest()
 
-    async def _apply(self, wanted: Assignments) -> None:
-        for network in wanted.networks.values():
-            if network.id not in self._known:
-                await self._networks.ensure(network)
-                self._known.add(network.id)
-        if wanted.endpoints != self._programmed:
-            await self._networks.program(list(wanted.endpoints.values()))
-            self._programmed = wanted.endpoints
-        for network_id in self._known - wanted.networks.keys() - self._in_use():
-            await self._networks.forget(network_id)
-            self._known.discard(network_id)
+    async def _rest(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), RETRY)
+        self._changed.set()
+
+    async def _apply(self, wanted: Assignments) -> bool:
+        """False where a part failed: the others are done all the same."""
+        steps = [
+            partial(self._ensure, network) for network in wanted.networks.values() if network.id not in self._known
+        ]
+        steps.append(partial(self._program, wanted.endpoints))
+        steps += [partial(self._forget, id) for id in self._known - wanted.networks.keys() - self._in_use()]
+        return all([await _try(step) for step in steps])
+
+    async def _ensure(self, network: Network) -> None:
+        await self._networks.ensure(network)
+        self._known.add(network.id)
+
+    async def _program(self, endpoints: dict[str, ServiceEndpoint]) -> None:
+        if endpoints != self._programmed:
+            await self._networks.program(list(endpoints.values()))
+            self._programmed = endpoints
+
+    async def _forget(self, network_id: str) -> None:
+        await self._networks.forget(network_id)
+        self._known.discard(network_id)
+
+
+async def _try(step: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        await step()
+    except (ShoalError, OSError) as error:
+        log.error("service networks could not be programmed", error=str(error))
+        return False
+    return True

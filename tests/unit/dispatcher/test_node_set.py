@@ -119,6 +119,20 @@ async def test_a_status_is_not_sent_back(world: World) -> None:
     assert list(worker.hear()[0].tasks) == ["t1"]
 
 
+async def test_a_task_that_has_to_stop_loses_its_connections_in_the_same_message(world: World) -> None:
+    worker = world.worker()
+    await world.put_task(task(state=TaskState.RUNNING))
+    changed, _ = worker.hear()
+    assert changed.endpoints["web/ing"].backends[0].ready
+    running = world.store.view().get(Task, "t1")
+    assert running is not None
+    await world.store.commit([Put(replace(running, desired_state=TaskState.SHUTDOWN))])
+    worker.set.mark("tasks", "t1")  # by an earlier change: the directory has not yet followed this one
+    changed, _ = worker.hear()
+    assert list(changed.tasks) == ["t1"]
+    assert [changed.endpoints[f"web/{id}"].backends[0].ready for id in ("ing", "front")] == [False, False]
+
+
 async def test_a_task_that_ended_needs_nothing_any_more_but_stays_until_it_is_removed(world: World) -> None:
     worker = world.worker()
     await world.put_task(task())

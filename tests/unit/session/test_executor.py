@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 
 import pytest
 
 from common.errors import NotFound, Unavailable
 from common.wire import Assignments
 from tests.harness.tasks import FakeHost, task
+from tests.harness.wait import eventually
 from worker.session import executor
 from worker.session.actions import Action, Done, Kind
 from worker.session.base import Phase
@@ -19,10 +21,14 @@ from worker.session.executor import STARTS_PER_CPU, Executor
 async def run(host: FakeHost, *actions: Action) -> list[Done]:
     done: list[Done] = []
     async with asyncio.TaskGroup() as group:
-        works = Executor(host, group, Assignments, done.append)
+        works = Executor(host, group, Assignments, done.append, at_once)
         for action in actions:
             works.submit(action)
     return done
+
+
+async def at_once() -> None:
+    """No connections are led anywhere."""
 
 
 def prepare(id: str) -> Action:
@@ -64,3 +70,20 @@ async def test_only_so_many_start_at_once() -> None:
     done = await run(host, *(prepare(f"t{number}") for number in range(100)))
     assert len(done) == 100
     assert host.most_busy == STARTS_PER_CPU * (os.cpu_count() or 1)
+
+
+async def test_a_task_is_stopped_only_once_no_new_connections_are_led_to_it() -> None:
+    host, done, drained = FakeHost(), list[Done](), asyncio.Event()
+    await run(host, prepare("t1"), prepare("t2"))
+    async with asyncio.TaskGroup() as group:
+        works = Executor(host, group, Assignments, done.append, partial(_wait, drained))
+        works.submit(Action(Kind.STOP, "t1"))
+        works.submit(Action(Kind.START, "t2"))
+        await eventually(lambda: ("start", "t2") in host.calls)
+        assert ("stop", "t1") not in host.calls
+        drained.set()
+    assert ("stop", "t1") in host.calls
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()

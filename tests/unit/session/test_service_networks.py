@@ -1,0 +1,99 @@
+"""What is programmed of the cluster's networks, in which order, and what a failure holds up."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from common.errors import Conflict, Forbidden
+from common.model import Network, NetworkSpec
+from common.wire import Assignments, ServiceEndpoint
+from tests.harness.wait import eventually
+from worker.session import services
+from worker.session.services import ServiceNetworks
+
+WEB = ServiceEndpoint(service_id="web", service_name="web", network_id="n1", vip="10.0.0.2")
+
+
+def assignments(*networks: str) -> Assignments:
+    return Assignments(
+        networks={id: Network(id=id, spec=NetworkSpec(name=id, driver="overlay")) for id in networks},
+        endpoints={WEB.id: WEB},
+    )
+
+
+class SlowNetworks:
+    """A ClusterNetworks that programs when `open` says so. `broken`: networks that can neither come nor go."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.broken: set[str] = set()
+        self.known: list[str] = []
+        self.programmed: list[ServiceEndpoint] = []
+
+    async def ensure(self, network: Network) -> None:
+        if network.id in self.broken:
+            raise Conflict("its subnet is in use")
+        self.known.append(network.id)
+
+    async def forget(self, network_id: str) -> None:
+        if network_id in self.broken:
+            raise Forbidden("it has active endpoints")
+        self.known.remove(network_id)
+
+    async def program(self, endpoints: list[ServiceEndpoint]) -> None:
+        await self.open.wait()
+        self.programmed = endpoints
+
+
+async def test_catching_up_means_that_all_updates_so_far_are_programmed() -> None:
+    networks = SlowNetworks()
+    networks.open.clear()
+    async with asyncio.TaskGroup() as group:
+        followed = ServiceNetworks(networks, set)
+        running = group.create_task(followed.run())
+        await followed.caught_up()
+        followed.update(assignments("n1"))
+        waiting = group.create_task(followed.caught_up())
+        await eventually(lambda: networks.known == ["n1"])
+        assert not waiting.done()
+        networks.open.set()
+        await waiting
+        assert networks.programmed == [WEB]
+        running.cancel()
+
+
+async def test_one_network_that_fails_holds_nothing_up_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "RETRY", 0.001)
+    networks = SlowNetworks()
+    networks.broken = {"n1"}
+    async with asyncio.TaskGroup() as group:
+        followed = ServiceNetworks(networks, set)
+        running = group.create_task(followed.run())
+        followed.update(assignments("n1", "n2"))
+        await followed.caught_up()
+        assert (networks.known, networks.programmed) == (["n2"], [WEB])
+        networks.broken = set()
+        await eventually(lambda: networks.known == ["n2", "n1"])
+        running.cancel()
+
+
+async def test_a_network_goes_once_nothing_needs_it() -> None:
+    networks, in_use = SlowNetworks(), {"n1"}
+    async with asyncio.TaskGroup() as group:
+        followed = ServiceNetworks(networks, lambda: in_use)
+        running = group.create_task(followed.run())
+        followed.update(assignments("n1"))
+        followed.update(Assignments())
+        await followed.caught_up()
+        followed.update(assignments("n1"))
+        await followed.caught_up()
+        followed.update(Assignments())
+        await followed.caught_up()
+        assert networks.known == ["n1"]
+        in_use.clear()
+        followed.look_again()
+        await eventually(lambda: networks.known == [])
+        running.cancel()
