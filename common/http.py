@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,6 +23,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY = 16 << 20  # bytes of a JSON body
 _LOOK = 1.0  # seconds between looks whether a silent stream's client is still there
 _BEGUN: web.RequestKey[web.StreamResponse] = web.RequestKey("begun", web.StreamResponse)
+
+_STREAMS: web.AppKey[set[asyncio.Timeout]] = web.AppKey("streams", set)
 
 log = structlog.get_logger()
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -79,25 +81,41 @@ async def stream(
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
+    whole: bool = False,
 ) -> web.StreamResponse:
-    """A chunked answer, flushed chunk by chunk; ends quietly, and closes `chunks`, when the client goes away."""
+    """A chunked answer, flushed chunk by chunk; ends quietly, and closes `chunks`, when the client goes away.
+
+    When the server stops, the answer is ended, unless it is `whole`: then it is cut, so that no client takes a part for all.
+    """
     response = web.StreamResponse(status=status, headers={"Content-Type": content_type, **(headers or {})})
     await response.prepare(request)
     try:
-        async with while_connected(request), aclosing(chunks):
-            async for chunk in chunks:
-                await response.write(chunk)
+        with suppress(_Stopping):
+            async with while_connected(request), aclosing(chunks):
+                async for chunk in chunks:
+                    await response.write(chunk)
+                whole = False
+        if whole and request.transport is not None:
+            request.transport.abort()
         await response.write_eof()
     except ConnectionResetError:
         pass
     return response
 
 
+class _Stopping(Exception):
+    """The server stops."""
+
+
 @asynccontextmanager
 async def while_connected(request: web.Request) -> AsyncIterator[None]:
-    """Raise ConnectionResetError inside the block when the client goes away, also where nothing is written for long."""
+    """Leave the block by ConnectionResetError when the client goes away, also where nothing is written for long.
+
+    When the server stops, the block is left by an exception that `stream` knows.
+    """
     loop = asyncio.get_running_loop()
     limit = asyncio.timeout(None)
+    open_streams = request.app[_STREAMS]
     timer: asyncio.TimerHandle | None = None
 
     def look() -> None:
@@ -108,14 +126,18 @@ async def while_connected(request: web.Request) -> AsyncIterator[None]:
             timer = loop.call_later(_LOOK, look)
 
     timer = loop.call_later(_LOOK, look)
+    open_streams.add(limit)
     try:
         async with limit:
             yield
     except TimeoutError:
         if not limit.expired():
             raise
+        if limit not in open_streams:
+            raise _Stopping from None
         raise ConnectionResetError("the client went away") from None
     finally:
+        open_streams.discard(limit)
         timer.cancel()
 
 
@@ -137,9 +159,24 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _failure(request, f"internal error: {type(error).__name__}: {error}", 500)
 
 
-async def note_begun(request: web.Request, response: web.StreamResponse) -> None:
-    """For `on_response_prepare`: what fails after the head went out can only be cut short."""
+def application() -> web.Application:
+    """An application without routes, whose errors and streams are those of this module."""
+    app = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
+    app[_STREAMS] = set()
+    app.on_response_prepare.append(_note_begun)
+    app.on_shutdown.append(_end_streams)
+    return app
+
+
+async def _note_begun(request: web.Request, response: web.StreamResponse) -> None:
+    """What fails after the head went out can only be cut short."""
     request[_BEGUN] = response
+
+
+async def _end_streams(app: web.Application) -> None:
+    now = asyncio.get_running_loop().time()
+    while app[_STREAMS]:
+        app[_STREAMS].pop().reschedule(now)
 
 
 def _failure(request: web.Request, message: str, status: int) -> web.StreamResponse:

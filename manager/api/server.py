@@ -13,9 +13,8 @@ from common import http
 
 
 def application(routes: Iterable[web.RouteDef]) -> web.Application:
-    app = web.Application(middlewares=[http.errors], client_max_size=http.MAX_BODY)
+    app = http.application()
     app.router.add_routes(routes)
-    app.on_response_prepare.append(http.note_begun)
     return app
 
 

@@ -103,12 +103,12 @@ def test_sigterm_in_the_middle_of_requests_is_clean(node: Daemon) -> None:
     with (
         following(node, "logs", "-f", "web") as logs,
         following(node, "events") as events,
-        following(node, "stats", "web") as stats,
+        following(node, "stats", "web"),  # Docker's client goes on asking after the stream's end
     ):
         assert logs.stdout is not None
         assert logs.stdout.readline() == "x\n"
         assert node.stop() == 0
-        for client in (logs, events, stats):
+        for client in (logs, events):
             client.wait(10)
     assert "Traceback" not in node.tail(1000)
 

@@ -59,7 +59,9 @@ class _Files:
                 _view(self._engine, container) as view,
                 stream_job("get", path=path, **view) as (status, chunks),
             ):
-                return await http.stream(request, chunks, "application/x-tar", headers=_status_header(status))
+                return await http.stream(
+                    request, chunks, "application/x-tar", headers=_status_header(status), whole=True
+                )
 
     async def put(self, request: web.Request) -> web.Response:
         container, path = self._target(request)
@@ -92,7 +94,7 @@ class _Whole:
         container = self._engine.containers.get(request.match_info["id"])
         self._engine.events.publish("container", "export", container.id, container.attributes)
         async with aclosing(self._engine.images.export(container.id)) as chunks:
-            return await http.stream(request, chunks, "application/x-tar")
+            return await http.stream(request, chunks, "application/x-tar", whole=True)
 
     async def changes(self, request: web.Request) -> web.Response:
         container = self._engine.containers.get(request.match_info["id"])

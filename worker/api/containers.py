@@ -105,7 +105,7 @@ class _Handlers:
         """The head goes out at once: clients start the container only when they know that the wait is registered."""
         condition = request.query.get("condition", "")
         future = self._containers.wait(_ref(request), condition)
-        return await stream(request, _waited(future, with_error=condition != "removed"))
+        return await stream(request, _waited(future, with_error=condition != "removed"), whole=True)
 
     async def remove(self, request: web.Request) -> web.Response:
         if flag(request, "link"):

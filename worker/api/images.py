@@ -108,7 +108,7 @@ class _Transfer:
         quiet = http.flag(request, "quiet")
         lines = self._load(upload(request), quiet)
         async with aclosing(lines):
-            return await http.stream(request, _failing_late(await anext(lines, b""), lines))
+            return await http.stream(request, _failing_late(await anext(lines, b""), lines), whole=True)
 
     async def _load(self, body: AsyncIterator[bytes], quiet: bool) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._images.load(body)) as steps:
@@ -150,7 +150,7 @@ class _Transfer:
         for image in selection.images:
             self._images.event("save", image, image)
         async with aclosing(save(self._images.parts, selection)) as chunks:
-            return await http.stream(request, chunks, "application/x-tar")
+            return await http.stream(request, chunks, "application/x-tar", whole=True)
 
     def _select(self, selection: Selection, text: str) -> None:
         """An id is saved without names, a full name with that name, a repository's bare name with all of its tags."""

@@ -31,11 +31,12 @@ SERVER = f"Shoal/{PACKAGE_VERSION} (linux)"
 
 def application(routes: Iterable[web.RouteDef]) -> web.Application:
     """The HTTP application with all routes, each under "/" and "/v{version}"."""
-    app = web.Application(middlewares=[http.errors, _versions], client_max_size=http.MAX_BODY)
+    app = http.application()
+    app.middlewares.append(_versions)
     for route in routes:
         app.router.add_route(route.method, route.path, route.handler)
         app.router.add_route(route.method, "/v{api_version:[0-9.]+}" + route.path, route.handler)
-    app.on_response_prepare.extend((http.note_begun, _headers))
+    app.on_response_prepare.append(_headers)
     return app
 
 
