@@ -120,6 +120,21 @@ async def test_kill_at_any_moment() -> None:
         sweep(root)
 
 
+async def test_a_trial_that_a_crash_left_mounted_is_cleared_away() -> None:
+    root = Path(tempfile.mkdtemp(prefix="shoal-trial-", dir=_FAST))
+    try:
+        async with image_store(root) as store:
+            trial = store.parts.layout.new_layer()
+            merged = trial / "merged"
+            merged.mkdir(parents=True)
+            subprocess.run(["mount", "-t", "tmpfs", "trial", merged], check=True)
+        async with image_store(root):
+            assert not trial.exists()
+            assert mounts_below(root) == []
+    finally:
+        sweep(root)
+
+
 def _run_and_kill(root: Path, seconds: float) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", _WORKER, str(root)], stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]

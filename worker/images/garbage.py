@@ -5,14 +5,17 @@ Nothing is deleted by hand elsewhere: whoever drops a reference calls collect().
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 from worker.images.catalog import Catalog
 from worker.images.layers import Layers
 from worker.images.layout import Layout, remove_tree
+from worker.images.overlay import mounts_below
 from worker.images.pins import Pins
 from worker.images.rootfs import Roots
+from worker.images.syscalls import MNT_DETACH, UMOUNT_NOFOLLOW, unmount
 
 
 class Garbage:
@@ -24,7 +27,9 @@ class Garbage:
         self._pins = pins
 
     async def clean_start(self) -> None:
-        """What a crash left: uploads and layers on their way in or out. Then all else that nobody names."""
+        """What a crash left: a trial's mount, uploads, layers on their way in or out. Then all else that nobody names."""
+        for point in mounts_below(self._layout.layers):
+            await asyncio.to_thread(unmount, str(point), MNT_DETACH | UMOUNT_NOFOLLOW)
         for folder in (*self._layout.layers.glob("tmp-*"), *self._layout.uploads.iterdir()):
             await remove_tree(folder)
         known = {self._layout.layer(layer.chain) for layer in self._layers.all()}
