@@ -9,7 +9,7 @@ from aiohttp import web
 
 from common.errors import Conflict, InvalidArgument, VersionConflict
 from common.filters import Filters
-from common.model import Config, ConfigSpec, Secret, SecretSpec, Service
+from common.model import Config, ConfigSpec, Secret, SecretSpec, Service, Task
 from manager.store.base import View
 from manager.store.indices import configs_of, secrets_of
 
@@ -30,17 +30,22 @@ def check_free(view: View, kind: type[F], name: str) -> None:
 
 
 def check_unused(view: View, kind: str, name: str, id: str) -> None:
-    """Raises InvalidArgument naming the services that use the secret or config; a running older task counts too."""
+    """Raises InvalidArgument naming the services that use the secret or config; an older task that has not ended counts too."""
     users = {service.id: service.spec.name for service in view.find(Service, kind, id)}
     references = secrets_of if kind == "secret" else configs_of
     for service in view.all(Service):
-        if any(id in references(template) for template in service.past_templates.values()):
+        past = {version for version, template in service.past_templates.items() if id in references(template)}
+        if past and any(_lives(task, past) for task in view.find(Task, "service", service.id)):
             users[service.id] = service.spec.name
     if users:
         plural = "services" if len(users) > 1 else "service"
         raise InvalidArgument(
             f"{kind} '{name}' is in use by the following {plural}: {', '.join(sorted(users.values()))}"
         )
+
+
+def _lives(task: Task, versions: set[int]) -> bool:
+    return task.spec_version.index in versions and not task.status.state.terminal
 
 
 def check_labels_only(kind: str, given: SecretSpec | ConfigSpec, known: SecretSpec | ConfigSpec) -> None:

@@ -26,10 +26,9 @@ def _wanted(service: Service, kind: str, tasks: Sequence[Task]) -> int:
         return 1 if given.replicated is None or given.replicated.replicas is None else given.replicated.replicas
     if given.replicated_job is not None:
         concurrent = given.replicated_job.max_concurrent
-        total = given.replicated_job.total_completions
-        return (1 if concurrent is None else concurrent) if total is None else total
+        return 1 if concurrent is None else concurrent
     live = (TaskState.RUNNING, TaskState.READY, TaskState.COMPLETE)
-    return sum(task.desired_state in live for task in tasks)
+    return sum(task.desired_state in live and task.status.state != TaskState.COMPLETE for task in tasks)
 
 
 def _lost(view: View, task: Task) -> bool:

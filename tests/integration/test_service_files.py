@@ -37,7 +37,9 @@ def test_a_secret_is_rotated_by_a_new_one_under_the_old_name(services: Services)
         services.update("app", "--secret-rm", "key.1", "--secret-add", "source=key.2,target=key")
         [second] = services.until_running("app", 1, lambda task: task["ID"] != first["ID"])
         assert services.exec(second, "cat", "/run/secrets/key") == "two"
-    docker("secret", "rm", "key.1", "key.2")
+        services.until_update("app", "completed")
+        docker("secret", "rm", "key.1")
+    docker("secret", "rm", "key.2")
 
 
 def test_secrets_never_lie_on_the_disk_and_never_leave_by_the_api(services: Services) -> None:

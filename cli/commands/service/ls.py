@@ -44,8 +44,9 @@ def replicas_text(service: dict[str, Any]) -> str:
     running, desired = status.get("RunningTasks", 0), status.get("DesiredTasks", 0)
     job = (service["Spec"].get("Mode") or {}).get("ReplicatedJob")
     if job is not None or "job" in mode_of(service):
-        total = (job or {}).get("TotalCompletions") or desired
-        return f"{running}/{desired} ({status.get('CompletedTasks', 0)}/{total} completed)"
+        completed = status.get("CompletedTasks", 0)
+        total = (job or {}).get("TotalCompletions") or desired + completed
+        return f"{running}/{desired} ({completed}/{total} completed)"
     most = ((service["Spec"].get("TaskTemplate") or {}).get("Placement") or {}).get("MaxReplicas")
     return f"{running}/{desired}" + (f" (max {most} per node)" if most else "")
 
