@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import termios
 
 from aiohttp import web
 
 ENGINE_API = "1.51"  # newest version that is served
 MIN_API = "1.40"
+_FETCH = 0.05  # seconds that a client may take to fetch an answer's head
+_LOOK = 0.0003  # seconds between looks whether it has
 VERSION: web.RequestKey[tuple[int, int]] = web.RequestKey("api-version", tuple)
 
 
@@ -78,7 +82,23 @@ async def hijack(request: web.Request, content_type: str) -> Hijacked:
     writer = asyncio.StreamWriter(transport, taken, reader, asyncio.get_running_loop())
     writer.write(_upgrade_head(request, content_type))
     await writer.drain()
+    await _fetched(transport)
     return Hijacked(reader, writer)
+
+
+async def _fetched(transport: asyncio.Transport) -> None:
+    """Wait a moment until the client has fetched the head: docker-py loses what it receives together with it."""
+    connection = transport.get_extra_info("socket")
+    deadline = asyncio.get_running_loop().time() + _FETCH
+    unread = bytearray(4)
+    while asyncio.get_running_loop().time() < deadline:
+        try:
+            fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, unread)
+        except OSError:
+            return  # it is gone, which whoever writes next is told
+        if not any(unread):
+            return
+        await asyncio.sleep(_LOOK)
 
 
 def _upgrade_head(request: web.Request, content_type: str) -> bytes:
