@@ -29,6 +29,9 @@ class Services:
         self.daemon = daemon
         self.api = daemon.client().api
 
+    def close(self) -> None:
+        self.api.close()
+
     def create(self, name: str, *options: str, command: tuple[str, ...] = SLEEP) -> str:
         """`docker service create`, without waiting; its id."""
         words = ("service", "create", "--detach", "--quiet", "--no-resolve-image", "--name", name, *QUICK)

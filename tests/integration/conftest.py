@@ -31,3 +31,5 @@ def services(shoald: Daemon) -> Iterator[Services]:
         until(lambda: not made.leftovers(before), "nothing is left of the services", timeout=10)
     except AssertionError:
         assert made.leftovers(before) == []
+    finally:
+        made.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import tarfile
 import threading
@@ -28,6 +29,13 @@ def py(shoald: Daemon) -> Iterator[docker.DockerClient]:
     client = docker.DockerClient(base_url=shoald.url, timeout=60)
     yield client
     client.close()
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What a test leaves to the garbage collector is collected before the next module's tests, which take it amiss."""
+    yield
+    gc.collect()
 
 
 def test_docker_py_runs_containers(py: docker.DockerClient) -> None:

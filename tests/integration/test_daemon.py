@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -183,14 +183,16 @@ def test_a_killed_manager_comes_back(node: Daemon) -> None:
 
 
 def test_an_answer_that_breaks_off_does_not_look_complete(node: Daemon) -> None:
-    with Services(node).service("talker", command=("sh", "-c", "while :; do echo x; sleep 0.05; done")):
-        Services(node).until_running("talker", 1)
+    with closing(Services(node)) as services:
+        services.create("talker", command=("sh", "-c", "while :; do echo x; sleep 0.05; done"))
+        services.until_running("talker", 1)
         with following(node, "service", "logs", "-f", "talker") as logs:
             assert logs.stdout is not None
             assert logs.stdout.readline()
             os.kill(manager_of(node), signal.SIGKILL)
             until(lambda: logs.poll() is not None, "the client notices")
             assert logs.returncode != 0
+        services.remove("talker")
 
 
 def test_a_second_daemon_on_the_same_folders_is_refused(node: Daemon) -> None:
@@ -209,31 +211,36 @@ def test_a_second_daemon_on_the_same_folders_is_refused(node: Daemon) -> None:
 
 
 def test_two_daemons_share_one_network_namespace(node: Daemon) -> None:
-    with daemon(beside=node) as other:
+    def fetch(port: int) -> str:
+        return run(*node.inside("curl", "-sS", "-m", "3", f"http://127.0.0.1:{port}/"), check=False).strip()
+
+    def serve(services: Services, port: int) -> None:
+        """A container behind `port`, a service behind the next one."""
+        start(services.daemon, "web", "-p", f"{port}:80", command=WEB)
+        services.create("web", "--replicas", "2", "--publish", f"{port + 1}:80", command=WEB)
+
+    def expect(services: Services, port: int) -> None:
+        container = services.daemon.docker("ps", "-qf", "name=^web$").strip()
+        tasks = services.until_running("web", 2)
+        names = {task["Status"]["ContainerStatus"]["ContainerID"][:12] for task in tasks}
+        until(lambda: fetch(port) == container, f"port {port}")
+        until(lambda: fetch(port + 1) in names, f"service port {port + 1}")
+
+    with daemon(beside=node) as other, closing(Services(node)) as ours, closing(Services(other)) as theirs:
         other.docker("load", "-i", str(busybox_archive()))
-        both = ((node, "8081", 8091), (other, "8082", 8092))
-        for each, port, service in both:
-            start(each, "web", "-p", f"{port}:80", command=WEB)
-            Services(each).create("web", "--replicas", "2", "--publish", f"{service}:80", command=WEB)
-
-        def fetch(port: str | int) -> str:
-            return run(*node.inside("curl", "-sS", "-m", "3", f"http://127.0.0.1:{port}/"), check=False).strip()
-
-        for each, port, service in both:
-            names = {
-                task["Status"]["ContainerStatus"]["ContainerID"][:12] for task in Services(each).until_running("web", 2)
-            }
-            until(lambda p=port, d=each: fetch(p) == d.docker("ps", "-qf", "name=^web$").strip(), f"port {port}")  # type: ignore[misc]
-            until(lambda p=service, n=names: fetch(p) in n, f"service port {service}")  # type: ignore[misc]
-        for each, _, _ in both:
-            Services(each).remove_all()
+        serve(ours, 8081)
+        serve(theirs, 8091)
+        expect(ours, 8081)
+        expect(theirs, 8091)
+        ours.remove_all()
+        theirs.remove_all()
         assert other.stop() == 0
-        assert fetch("8081")
-        assert fetch("8082"), "no end of a daemon touches its containers' ports"
+        assert fetch(8081)
+        assert fetch(8091), "no end of a daemon touches its containers' ports"
         other.start()
         other.docker("rm", "-f", "web")
-        assert not fetch("8082")
-        assert fetch("8081")
+        assert not fetch(8091)
+        assert fetch(8081)
 
 
 def test_a_fresh_machine_needs_no_configuration(node: Daemon) -> None:
