@@ -24,6 +24,7 @@ MAX_BODY = 16 << 20  # bytes of a JSON body
 _LOOK = 1.0  # seconds between looks whether a silent stream's client is still there
 _BEGUN: web.RequestKey[web.StreamResponse] = web.RequestKey("begun", web.StreamResponse)
 
+_GONE = 499  # the status of an answer that nobody is there to read
 _STREAMS: web.AppKey[set[asyncio.Timeout]] = web.AppKey("streams", set)
 
 log = structlog.get_logger()
@@ -120,7 +121,7 @@ async def while_connected(request: web.Request) -> AsyncIterator[None]:
 
     def look() -> None:
         nonlocal timer
-        if request.transport is None or request.transport.is_closing():
+        if _is_gone(request):
             limit.reschedule(loop.time())
         else:
             timer = loop.call_later(_LOOK, look)
@@ -150,9 +151,9 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _failure(request, error.message, error.status)
     except web.HTTPException as error:
         return _failure(request, _sentence(request, error), error.status)
-    except ConnectionError:
-        raise
     except Exception as error:
+        if isinstance(error, ConnectionError) and _is_gone(request):
+            return request.get(_BEGUN, web.Response(status=_GONE))
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return _failure(request, f"no space left on device: {error.filename or 'the data folder'}", NoSpace.status)
         log.exception("request failed", path=request.path)
@@ -177,6 +178,10 @@ async def _end_streams(app: web.Application) -> None:
     now = asyncio.get_running_loop().time()
     while app[_STREAMS]:
         app[_STREAMS].pop().reschedule(now)
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _failure(request: web.Request, message: str, status: int) -> web.StreamResponse:
