@@ -153,7 +153,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _failure(request, _sentence(request, error), error.status)
     except Exception as error:
         if isinstance(error, ConnectionError) and _is_gone(request):
-            return request.get(_BEGUN, web.Response(status=_GONE))
+            begun: web.StreamResponse | None = request.get(_BEGUN)
+            return web.Response(status=_GONE) if begun is None else begun
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return _failure(request, f"no space left on device: {error.filename or 'the data folder'}", NoSpace.status)
         log.exception("request failed", path=request.path)
