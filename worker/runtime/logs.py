@@ -47,11 +47,11 @@ class ContainerLog:
         self, *, follow: bool = False, tail: int = -1, since: int | None = None, until: int | None = None
     ) -> AsyncIterator[list[LogLine]]:
         """The same in lists of what is there at a time; `since` and `until` in nanoseconds since the epoch, inclusive."""
-        if not follow and until is None:
-            until = time.time_ns()  # a container that writes faster than we read must not keep us for ever
         parser = Parser()
         with self._changes(follow, until) as changes, _Generations(self._path) as files:
             files.skip_to_tail(tail)
+            if not follow and until is None:
+                until = time.time_ns()  # a container that writes faster than we read must not keep us for ever
             while True:
                 last = not await changes.expect()
                 while data := files.read():
