@@ -75,3 +75,13 @@ class Unavailable(ShoalError):
 
 class NoSpace(ShoalError):
     code, status = "no_space", 507
+
+
+_BY_STATUS = {kind.status: kind for kind in (
+    InvalidArgument, Unauthorized, Forbidden, NotFound, NotAcceptable, Conflict, TooLarge, Unavailable, NoSpace,
+)}  # fmt: skip
+
+
+def error_of(status: int, message: str) -> ShoalError:
+    """The error that another part of Shoal answered with this HTTP status."""
+    return _BY_STATUS.get(status, ShoalError)(message)

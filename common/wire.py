@@ -66,6 +66,7 @@ class Hello(Message, frozen=True, kw_only=True):
     protocol: int = PROTOCOL
     digest: str = ""  # of the assignments that the worker holds
     sequence: int = 0
+    guests: list[str] = []  # ids of users' containers that are, or are about to be, on networks of the cluster
 
 
 class TaskUpdate(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -17,6 +17,7 @@ from common.settings import Settings
 from worker.api import absent, archive, cluster, containers, execs, images, networks, server, streams, system, volumes
 from worker.api.cluster import Manager
 from worker.api.events import cluster_events
+from worker.api.places import Places
 from worker.engine.containers import Containers
 from worker.engine.events import EventBus
 from worker.engine.execs import Execs
@@ -33,8 +34,8 @@ log = structlog.get_logger()
 async def run(settings: Settings, node_id: str) -> None:
     """Run this node's worker until cancelled."""
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(_engine(settings))
         manager = await stack.enter_async_context(Manager(settings))
+        engine = await stack.enter_async_context(_engine(settings, Places(manager, node_id)))
         app = server.application(_routes(engine, manager, node_id))
         async with asyncio.TaskGroup() as group:
             group.create_task(engine.containers.run(), name="containers")
@@ -47,7 +48,7 @@ async def run(settings: Settings, node_id: str) -> None:
 
 
 @asynccontextmanager
-async def _engine(settings: Settings) -> AsyncIterator[Engine]:
+async def _engine(settings: Settings, places: Places) -> AsyncIterator[Engine]:
     """All parts, started in the order in which they need each other, closed in reverse."""
     events = EventBus()
     parts = Engine(
@@ -56,7 +57,7 @@ async def _engine(settings: Settings) -> AsyncIterator[Engine]:
         runtime=(runtime := ConmonRuntime(settings)),
         images=(store := LocalImages(settings, events)),
         volumes=(local := LocalVolumes(settings, events)),
-        networks=(net := LocalNetworks(settings, events)),
+        networks=(net := LocalNetworks(settings, events, places)),
         containers=Containers(settings, events, runtime, store, local, net),
         execs=Execs(runtime, events),
     )

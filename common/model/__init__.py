@@ -5,7 +5,7 @@ Import from here: `from common.model import Task`. Container types (HostConfig a
 
 from common.model.base import EPOCH, Object, Spec, Version
 from common.model.network import IPAM, IPAMPool, Network, NetworkInspect, NetworkSpec
-from common.model.node import Cluster, ClusterSpec, Node, NodeDescription, NodeSpec, NodeStatus
+from common.model.node import Cluster, ClusterSpec, Guest, Node, NodeDescription, NodeSpec, NodeStatus
 from common.model.secret import Config, ConfigSpec, Secret, SecretSpec, Volume, VolumeSpec
 from common.model.service import (
     SECOND,
@@ -35,6 +35,7 @@ __all__ = [
     "ContainerStatus",
     "Endpoint",
     "EndpointSpec",
+    "Guest",
     "IPAMPool",
     "Network",
     "NetworkAttachment",

@@ -65,11 +65,22 @@ class ManagerStatus(Spec, frozen=True, kw_only=True):
     addr: str = ""
 
 
+class Guest(Spec, frozen=True, kw_only=True):
+    """A user's container of this node on a network of the cluster. Addresses have their prefix length."""
+
+    container_id: str
+    network_id: str
+    addresses: list[str] = []
+
+
 class Node(Object, frozen=True, kw_only=True):
+    """`guests` is written by the manager that gives addresses to them (manager/api/guests.py)."""
+
     spec: NodeSpec = NodeSpec()
     description: NodeDescription = NodeDescription()
     status: NodeStatus = NodeStatus()
     manager_status: ManagerStatus | None = None
+    guests: list[Guest] = []
 
 
 class Orchestration(Spec, omit_defaults=False, frozen=True, kw_only=True):

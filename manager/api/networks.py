@@ -11,15 +11,18 @@ from common import http
 from common.errors import Conflict, Forbidden
 from common.filters import Filters
 from common.ids import object_id
-from common.model import Network, NetworkInspect, NetworkSpec, Service, Task
+from common.model import Network, NetworkInspect, NetworkSpec, Node, Service, Task
+from common.moments import moment
 from manager.allocator import networks as allocation
 from manager.api.context import Context
 from manager.api.lookup import find
+from manager.api.network_users import peers, services
 from manager.bootstrap import predefined
 from manager.loops.slots import live
 from manager.store.base import Change, Delete, Put, View
 from manager.validation.network import check_network
 
+PRUNE_FILTERS = ("until", "label", "label!")
 FILTERS = ("driver", "id", "label", "name", "scope", "type", "dangling")
 
 
@@ -31,6 +34,7 @@ class Networks:
         return [
             web.get("/networks", self.list),
             web.post("/networks/create", self.create),
+            web.post("/networks/prune", self.prune),
             web.get("/networks/{id}", self.inspect),
             web.delete("/networks/{id}", self.remove),
         ]
@@ -42,7 +46,12 @@ class Networks:
         return http.answer([inspected(network) for network in shown])
 
     async def inspect(self, request: web.Request) -> web.Response:
-        return http.answer(inspected(find(self._context.view, Network, request.match_info["id"])))
+        view = self._context.view
+        network = find(view, Network, request.match_info["id"])
+        shown = replace(inspected(network), peers=peers(view, network))
+        if http.flag(request, "verbose"):
+            shown = replace(shown, services=services(view, network))
+        return http.answer(shown)
 
     async def create(self, request: web.Request) -> web.Response:
         given = await http.body(request, NetworkSpec)
@@ -69,6 +78,16 @@ class Networks:
 
         await self._context.transact(build)
         return http.empty(204)
+
+    async def prune(self, request: web.Request) -> web.Response:
+        """Remove the networks that nothing is on; the ingress network stays."""
+        filters = Filters.parse(request.query.get("filters"), PRUNE_FILTERS)
+
+        def build(view: View) -> tuple[Sequence[Change], list[str]]:
+            gone = [n for n in view.all(Network) if n.spec.driver == "overlay" and _prunable(view, n, filters)]
+            return [Delete(network) for network in gone], [network.spec.name for network in gone]
+
+        return http.answer({"NetworksDeleted": await self._context.transact(build)})
 
 
 def inspected(network: Network) -> NetworkInspect:
@@ -105,6 +124,30 @@ def _check_unused(view: View, network: Network) -> None:
     tasks = [task for task in view.find(Task, "network", network.id) if live(task) and not task.status.state.terminal]
     if tasks:
         raise Forbidden(f"network {network.id} is in use by task {tasks[0].id}", ("network", network.id))
+    for node in view.find(Node, "network", network.id):
+        container = next(guest.container_id for guest in node.guests if guest.network_id == network.id)
+        raise Forbidden(
+            f"network {network.id} is in use by container {container[:12]} on node {node.description.hostname}",
+            ("network", network.id),
+        )
+
+
+def _prunable(view: View, network: Network, filters: Filters) -> bool:
+    limits = map(moment, filters.values("until"))
+    return (
+        not network.spec.ingress
+        and _unused(view, network)
+        and filters.labels(network.spec.labels)
+        and all(network.created_at.timestamp() * 1e9 < limit for limit in limits)
+    )
+
+
+def _unused(view: View, network: Network) -> bool:
+    try:
+        _check_unused(view, network)
+    except Forbidden:
+        return False
+    return True
 
 
 def _wanted(view: View, network: Network, filters: Filters) -> bool:
@@ -115,5 +158,9 @@ def _wanted(view: View, network: Network, filters: Filters) -> bool:
         and filters.exact("scope", "swarm")
         and filters.exact("type", "custom")
         and filters.labels(network.spec.labels)
-        and filters.flag("dangling") in (None, not view.find(Task, "network", network.id))
+        and filters.flag("dangling") in (None, not _tasks_or_guests(view, network))
     )
+
+
+def _tasks_or_guests(view: View, network: Network) -> bool:
+    return bool(view.find(Task, "network", network.id) or view.find(Node, "network", network.id))

@@ -7,6 +7,7 @@ from aiohttp import web
 from manager.api.configs import Configs
 from manager.api.context import Context
 from manager.api.events import Events
+from manager.api.guests import Guests
 from manager.api.logs import Logs
 from manager.api.networks import Networks
 from manager.api.nodes import Nodes
@@ -17,5 +18,5 @@ from manager.api.tasks import Tasks
 
 
 def routes(context: Context) -> list[web.RouteDef]:
-    parts = (Swarm, Nodes, Services, Tasks, Secrets, Configs, Networks, Logs, Events)
+    parts = (Swarm, Nodes, Services, Tasks, Secrets, Configs, Networks, Guests, Logs, Events)
     return [route for part in parts for route in part(context).routes()]

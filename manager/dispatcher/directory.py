@@ -82,6 +82,8 @@ class Directory:
                 self._mark_holders("configs", id, id)
             case Node(id=id) if changed.after is None and id in self._nodes:
                 self._nodes[id].close("the node was removed from the cluster")
+            case Node(id=id) if id in self._nodes:
+                self._mark_visited(changed)
 
     def _mark_task(self, changed: Changed) -> None:
         before, after = changed.before, changed.after
@@ -108,6 +110,11 @@ class Directory:
             if task.node_id in self._nodes:
                 self._nodes[task.node_id].mark("tasks", task.id)
         self.mark_endpoints(endpoints.key(service.id, id) for service in view.find(Service, "network", id))
+
+    def _mark_visited(self, changed: Changed) -> None:
+        before, after = ([*n.guests] if isinstance(n, Node) else [] for n in (changed.before, changed.after))
+        for guest in [guest for guest in (*before, *after) if guest not in before or guest not in after]:
+            self._nodes[changed.object.id].mark("networks", guest.network_id)
 
     def mark_endpoints(self, ids: Iterable[str]) -> None:
         """These endpoints may look different from now on."""

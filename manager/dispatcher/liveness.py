@@ -12,6 +12,7 @@ import msgspec
 
 from common.errors import NoSpace, Unavailable, VersionConflict
 from common.model import SECOND, Cluster, Node, NodeDescription, NodeStatus
+from common.wire import Hello
 from manager.store.base import Put, Store, View
 
 replace = msgspec.structs.replace
@@ -37,14 +38,15 @@ class Liveness:
     def beat(self, node_id: str) -> None:
         self._heard[node_id] = self._clock()
 
-    async def arrived(self, node_id: str, description: NodeDescription, address: str) -> None:
-        """The node's session began: it is ready, and this is what it says of itself. `address` is empty where the
-        connection has none. Raises Unavailable."""
+    async def arrived(self, node_id: str, hello: Hello, address: str) -> None:
+        """The node's session began: it is ready, and this is what it says of itself. Guests that it no longer has lose
+        their places. `address` is empty where the connection has none. Raises Unavailable."""
         self.beat(node_id)
 
         def ready(node: Node) -> Node:
             status = NodeStatus(state="ready", addr=address or node.status.addr)
-            return replace(node, description=description, status=status)
+            guests = [guest for guest in node.guests if guest.container_id in hello.guests]
+            return replace(node, description=hello.description, status=status, guests=guests)
 
         await self._update(node_id, ready)
 

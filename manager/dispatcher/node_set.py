@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from common.model import EPOCH, Config, Network, Secret, Service, Task, TaskState, TaskStatus, Version
+from common.model import EPOCH, Config, Network, Node, Secret, Service, Task, TaskState, TaskStatus, Version
 from common.wire import Assignments
 from manager.dispatcher import endpoints
 from manager.dispatcher.directory import Directory
@@ -59,6 +59,8 @@ class NodeSet:
         for network in view.all(Network):
             if network.spec.ingress:
                 self._marks["networks"][network.id] = None
+        for id in _visited(view, self.node_id):
+            self._marks["networks"][id] = None
         changed, _ = self.take(view)
         return changed
 
@@ -101,7 +103,7 @@ class NodeSet:
                 return self._task(view, id)
             case "networks":
                 network = view.get(Network, id)
-                return network if network and (network.spec.ingress or self._needs[kind, id]) else None
+                return network if network and self._needs_network(view, network) else None
             case "secrets":
                 secret = view.get(Secret, id) if self._needs[kind, id] else None
                 return self._directory.reveal(secret) if secret else None
@@ -109,6 +111,13 @@ class NodeSet:
                 return view.get(Config, id) if self._needs[kind, id] else None
         on_network = id.partition("/")[2] in self._told["networks"]
         return self._directory.endpoint(view, id) if on_network else None
+
+    def _needs_network(self, view: View, network: Network) -> bool:
+        return (
+            network.spec.ingress
+            or bool(self._needs["networks", network.id])
+            or network.id in _visited(view, self.node_id)
+        )
 
     def _task(self, view: View, id: str) -> Task | None:
         task = view.get(Task, id)
@@ -169,6 +178,12 @@ def _needs(task: Task | None) -> frozenset[Need]:
             *(("configs", id) for id in configs_of(task.spec)),
         ]
     )
+
+
+def _visited(view: View, node_id: str) -> frozenset[str]:
+    """Networks that the node's guests are on."""
+    node = view.get(Node, node_id)
+    return frozenset(guest.network_id for guest in node.guests) if node else frozenset()
 
 
 def _serves(task: Task | None) -> bool:

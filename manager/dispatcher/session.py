@@ -54,7 +54,7 @@ class Session:
 
     async def run(self, hello: wire.Hello, address: str) -> None:
         """Serve until either side ends it."""
-        await self._liveness.arrived(self.node_id, hello.description, address)
+        await self._liveness.arrived(self.node_id, hello, address)
         self._directory.enter(self._set)
         try:
             async with asyncio.TaskGroup() as group:

@@ -12,7 +12,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from common.errors import Conflict
-from common.model import Cluster, Network, NetworkAttachment, Service, Task, TaskState
+from common.model import Cluster, Network, NetworkAttachment, Node, Service, Task, TaskState
 from manager.allocator import networks as subnets
 from manager.allocator.services import Networks, complete, endpoint, networks_of
 from manager.loops.base import Wake
@@ -40,6 +40,8 @@ class Allocator:
                 return ("networks", "services", "tasks")
             case Cluster():
                 return ("networks",)
+            case Node():
+                return ("services", "tasks") if _guests_left(change) else ()
         return ()
 
     def start(self, view: View) -> Iterable[str]:
@@ -66,6 +68,11 @@ def _task_keys(change: Changed) -> Iterable[str]:
     freed = not isinstance(after, Task) or after.status.state.terminal
     held = isinstance(before, Task) and bool(before.networks_attachments) and not before.status.state.terminal
     return ("services", "tasks") if freed and held else ()
+
+
+def _guests_left(change: Changed) -> bool:
+    before, after = (len(node.guests) if isinstance(node, Node) else 0 for node in (change.before, change.after))
+    return after < before
 
 
 def _services(view: View, services: Iterable[Service]) -> Iterator[Change]:

@@ -58,7 +58,11 @@ def configs_of(spec: TaskSpec | None) -> Iterable[str]:
 
 INDICES: Mapping[type, Mapping[str, Extract]] = {
     Cluster: {"name": _name},
-    Node: {"name": _name, "hostname": lambda node: _some(node.description.hostname.lower())},
+    Node: {
+        "name": _name,
+        "hostname": lambda node: _some(node.description.hostname.lower()),
+        "network": lambda node: dict.fromkeys(guest.network_id for guest in node.guests),
+    },
     Service: {
         "name": _name,
         "network": networks_of_service,

@@ -55,11 +55,14 @@ class Networks:
         self.known: set[str] = set()
         self.endpoints: list[Any] = []
 
+    def guests(self) -> list[str]:
+        return []
+
     async def ensure(self, network: Any) -> None:
         self.known.add(network.id)
 
-    async def forget(self, network_id: str) -> None:
-        self.known.discard(network_id)
+    async def forget_idle(self, needed: Any) -> None:
+        self.known &= needed()
 
     async def program(self, endpoints: list[Any]) -> None:
         self.endpoints = endpoints

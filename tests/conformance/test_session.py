@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,11 +33,14 @@ class FakeNetworks:
         self.known: set[str] = set()
         self.endpoints: list[wire.ServiceEndpoint] = []
 
+    def guests(self) -> list[str]:
+        return ["own"]
+
     async def ensure(self, network: Network) -> None:
         self.known.add(network.id)
 
-    async def forget(self, network_id: str) -> None:
-        self.known.discard(network_id)
+    async def forget_idle(self, needed: Callable[[], set[str]]) -> None:
+        self.known &= needed()
 
     async def program(self, endpoints: list[wire.ServiceEndpoint]) -> None:
         self.endpoints = endpoints

@@ -12,7 +12,7 @@ from common.errors import ShoalError
 from common.ids import hex_id
 from common.model import NetworkSpec
 from common.settings import Settings
-from tests.harness.networks import tcp
+from tests.harness.networks import Plane, tcp
 from worker.engine.events import EventBus
 from worker.network.base import Attachment, SandboxSpec
 from worker.network.networks import LocalNetworks
@@ -20,7 +20,7 @@ from worker.network.networks import LocalNetworks
 
 async def main(root: str, state: str, seed: str) -> None:
     source = random.Random(int(seed))
-    networks = LocalNetworks(Settings(root=Path(root), state=Path(state)), EventBus())
+    networks = LocalNetworks(Settings(root=Path(root), state=Path(state)), EventBus(), Plane())
     await networks.start_up()
     await networks.recover([])
     print("ready", flush=True)  # noqa: T201

@@ -6,19 +6,44 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from ipaddress import ip_interface
+from ipaddress import ip_interface, ip_network
 from pathlib import Path
 
+from common.errors import NotFound
 from common.ids import hex_id
-from common.model import NetworkSpec
+from common.model import Guest, Network, NetworkSpec
 from common.model.container import EndpointIPAMConfig, EndpointSettings
 from common.model.network import IPAM, IPAMPool
+from common.places import Place
 from common.settings import Settings
 from tests.harness.machine import run
 from tests.harness.netns import Host, host
 from worker.engine.events import EventBus
 from worker.network.base import Attachment, PortMapping, Sandbox, SandboxSpec
 from worker.network.networks import LocalNetworks
+
+
+class Plane:
+    """A ControlPlane that gives the addresses from .100 on of the networks that it is told of."""
+
+    def __init__(self) -> None:
+        self.networks: dict[str, Network] = {}
+        self.guests: dict[tuple[str, str], Guest] = {}
+        self.given = 99
+
+    async def attach(self, container_id: str, network: str, addresses: Sequence[str]) -> Place:
+        if network not in self.networks:
+            raise NotFound(f"network {network} not found")
+        found = self.networks[network]
+        self.given += 1
+        subnet = ip_network(found.ipam.config[0].subnet)
+        given = [f"{address}/{subnet.prefixlen}" for address in addresses or [str(subnet[self.given])]]
+        guest = Guest(container_id=container_id, network_id=found.id, addresses=given)
+        self.guests[container_id, found.id] = guest
+        return Place(network=found, guest=guest)
+
+    async def detach(self, container_id: str, network_id: str) -> None:
+        self.guests.pop((container_id, network_id), None)
 
 
 class World:
@@ -28,7 +53,8 @@ class World:
         self.host = host
         self.settings = settings
         self.events = EventBus()
-        self.networks = LocalNetworks(settings, self.events)
+        self.plane = Plane()
+        self.networks = LocalNetworks(settings, self.events, self.plane)
 
     async def start(self, running: Sequence[str] = ()) -> None:
         await self.networks.start_up()
@@ -37,7 +63,7 @@ class World:
     async def restart(self, running: Sequence[str]) -> None:
         """A new daemon on what the old one left."""
         await self.networks.shut_down()
-        self.networks = LocalNetworks(self.settings, self.events)
+        self.networks = LocalNetworks(self.settings, self.events, self.plane)
         await self.start(running)
 
     async def open(

@@ -46,7 +46,7 @@ async def test_kills_leave_nothing() -> None:
         for seed in range(first, first + _TRIES):
             await here.networks.shut_down()
             killed_child(here, seed)
-            here.networks = LocalNetworks(here.settings, here.events)
+            here.networks = LocalNetworks(here.settings, here.events, here.plane)
             await here.start()
             for network in here.networks.list():
                 assert not network.containers

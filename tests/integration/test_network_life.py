@@ -102,7 +102,7 @@ async def test_half_made_sandboxes_are_cleared() -> None:
         (state / "netns" / "empty").touch()
         (state / "network" / "files" / "stray").mkdir()
         (state / "network" / "sandboxes" / ".torn.json.new").write_text("{")
-        here.networks = type(here.networks)(here.settings, here.events)
+        here.networks = type(here.networks)(here.settings, here.events, here.plane)
         await here.start([one.container_id])
         assert here.networks.sandbox(one.container_id) is None
         until(lambda: not here.leftovers(), "all of it is gone")

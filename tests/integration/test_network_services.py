@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import Conflict, Forbidden, ShoalError
+from common.errors import Conflict, ShoalError
 from common.model import Network, NetworkSpec
 from common.model.network import IPAM, IPAMPool
 from common.model.service import PortConfig
@@ -40,7 +40,7 @@ def service(*addresses: str, name: str = "web", **options: object) -> ServiceEnd
 
 async def start(here: World, *addresses: str) -> list[Sandbox]:
     await here.networks.ensure(overlay())
-    return [await here.open(f"task{number}", at("mesh", ip)) for number, ip in enumerate(addresses)]
+    return [await here.open(f"task{number}", at("mesh", ip), assigned=True) for number, ip in enumerate(addresses)]
 
 
 async def names(path: Path, where: str, port: int = 80, *, calls: int = 8) -> Counter[str]:
@@ -163,26 +163,55 @@ async def test_overlay_networks_come_and_go() -> None:
         assert here.networks.inspect("mesh").scope == "swarm"
         async with greeter(here.host.outside, "out"):
             assert await call(one.path, here.host.outside_address) == ("out", here.host.address)
-        with pytest.raises(Forbidden, match="active endpoints"):
-            await here.networks.forget("idmesh")
+        await here.networks.forget_idle(list)
+        assert here.networks.inspect("mesh").id == "idmesh", "it is in use"
         with pytest.raises(Conflict, match="in use on this node"):
             await here.networks.ensure(overlay("other", "10.0.9.0/25"))
-        with pytest.raises(Forbidden, match="not manually attachable"):
-            await here.open("two", "mesh")
         await here.networks.close(one.container_id)
-        await here.networks.forget("idmesh")
-        await here.networks.forget("idmesh")
+        await here.networks.forget_idle(lambda: ["idmesh"])
+        assert here.networks.inspect("mesh").id == "idmesh", "it is needed"
+        await here.networks.forget_idle(list)
         until(lambda: not here.leftovers(), "nothing is left")
         assert here.rules() == before
 
 
-async def test_containers_of_users_on_attachable_networks() -> None:
+async def test_a_network_that_is_being_forgotten_comes_again_for_whoever_needs_it() -> None:
     async with world() as here:
-        await here.networks.ensure(overlay(attachable=True))
-        task, own = await here.open("task", at("mesh", "10.0.9.5")), await here.open("own", "mesh")
-        assert address(own, "mesh") == "10.0.9.254", "far from what the control plane gives next"
-        async with greeter(task.path, "task"):
-            assert await call(own.path, "10.0.9.5") == ("task", "10.0.9.254")
+        here.plane.networks["mesh"] = overlay(attachable=True)
+        one = await here.open("one", "mesh")
+        await here.networks.close(one.container_id)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(here.networks.forget_idle(list))
+            opening = group.create_task(here.open("two", "mesh"))
+        assert address(opening.result(), "mesh") == "10.0.9.101"
+
+
+async def test_containers_of_users_get_their_places_from_the_control_plane() -> None:
+    async with world() as here:
+        mesh = here.plane.networks["mesh"] = overlay(attachable=True)
+        one, two = await here.open("one", "mesh"), await here.open("two")
+        assert address(one, "mesh") == "10.0.9.100"
+        await here.networks.connect(two.container_id, at("mesh", "10.0.9.7"))
+        assert here.plane.guests.keys() == {(one.container_id, mesh.id), (two.container_id, mesh.id)}
+        assert here.networks.guests() == [one.container_id, two.container_id]
+        async with greeter(one.path, "one"):
+            assert await call(two.path, "10.0.9.100") == ("one", "10.0.9.7")
+        await here.restart([one.container_id, two.container_id])
+        assert set(here.networks.guests()) == {one.container_id, two.container_id}
+        await here.networks.disconnect(two.container_id, "mesh")
+        await here.networks.close(one.container_id)
+        assert (here.networks.guests(), here.plane.guests) == ([], {})
+
+
+async def test_places_are_given_back_where_opening_fails() -> None:
+    async with world() as here:
+        here.plane.networks["mesh"] = overlay(attachable=True)
+        with pytest.raises(ShoalError, match="network nothing not found"):
+            await here.open("one", "mesh", "nothing")
+        with pytest.raises(ShoalError, match="does not belong to any"):
+            await here.open("two", at("mesh", "10.0.8.1"))
+        assert (here.networks.guests(), here.plane.guests) == ([], {})
+        assert not here.leftovers()
 
 
 async def test_privileged_tasks_may_break_their_own_rules_only() -> None:

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from common.errors import Unavailable
+from common.errors import Unavailable, error_of
 from common.settings import Settings
 from worker.api.http import version
 
@@ -60,6 +60,22 @@ class Manager:
             data = await response.read()
         self._lost = False
         return msgspec.json.decode(data) if response.status == 200 else default
+
+    async def ask(self, method: str, path: str, body: object = None, *, wait: bool = True, **params: str) -> bytes:
+        """The answer to a request of this node itself. Raises what the manager raised, and Unavailable.
+
+        `wait`: for a manager that is starting.
+        """
+        return await self._patiently(lambda: self._ask(method, path, body, params), again=wait)
+
+    async def _ask(self, method: str, path: str, body: object, params: Mapping[str, str]) -> bytes:
+        headers = {"Content-Type": "application/json"}
+        data = None if body is None else msgspec.json.encode(body)
+        async with self.request(method, path, data=data, headers=headers, params=params) as response:
+            data = await response.read()
+        if response.status >= 400:
+            raise error_of(response.status, msgspec.json.decode(data)["message"])
+        return data
 
     async def forward(self, request: web.Request, path: str | None = None) -> web.StreamResponse:
         """Hand a client's request on and stream the answer back. Raises Unavailable."""

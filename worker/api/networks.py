@@ -13,13 +13,14 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
-from common.errors import Forbidden, NotFound
+from common.errors import NotFound, Unavailable
 from common.filters import Filters
 from common.http import answer, body, empty
 from common.model import NetworkInspect, NetworkSpec
 from common.model.base import EngineSpec
 from common.model.container import EndpointSettings
 from common.moments import moment
+from common.places import not_attachable
 from worker.api.cluster import Manager
 from worker.engine.node import Engine
 
@@ -33,6 +34,10 @@ class ConnectRequest(EngineSpec, frozen=True, kw_only=True):
     endpoint_config: EndpointSettings | None = None
 
 
+class _Pruned(EngineSpec, frozen=True, kw_only=True):
+    networks_deleted: list[str]
+
+
 class DisconnectRequest(EngineSpec, frozen=True, kw_only=True):
     container: str
     force: bool = False
@@ -42,11 +47,11 @@ def routes(engine: Engine, manager: Manager) -> list[web.RouteDef]:
     return [
         web.get("/networks", partial(_list, engine, manager)),
         web.post("/networks/create", partial(_create, engine, manager)),
-        web.post("/networks/prune", partial(_prune, engine)),
+        web.post("/networks/prune", partial(_prune, engine, manager)),
         web.get("/networks/{id}", partial(_inspect, engine, manager)),
         web.delete("/networks/{id}", partial(_remove, engine, manager)),
-        web.post("/networks/{id}/connect", partial(_connect, engine)),
-        web.post("/networks/{id}/disconnect", partial(_disconnect, engine)),
+        web.post("/networks/{id}/connect", partial(_connect, engine, manager)),
+        web.post("/networks/{id}/disconnect", partial(_disconnect, engine, manager)),
     ]
 
 
@@ -63,10 +68,22 @@ async def _inspect(engine: Engine, manager: Manager, request: web.Request) -> we
     local = _local(engine, reference)
     if local is not None and scope in ("", local.scope):
         return answer(local)
-    cluster = await manager.get(f"/networks/{quote(reference, safe='')}", None) if scope in ("", "swarm") else None
-    if cluster is None:
-        raise NotFound(f"network {reference} not found", ("network", reference))
+    if scope not in ("", "swarm"):
+        raise _not_found(reference)
+    cluster = await _cluster(manager, reference, verbose=request.query.get("verbose", ""))
     return answer(_with_containers(engine, cluster))
+
+
+async def _cluster(manager: Manager, reference: str, **query: str) -> dict[str, Any]:
+    """The cluster's network of that name or id. Raises NotFound."""
+    found: dict[str, Any] | None = await manager.get(f"/networks/{quote(reference, safe='')}", None, **query)
+    if found is None:
+        raise _not_found(reference)
+    return found
+
+
+def _not_found(reference: str) -> NotFound:
+    return NotFound(f"network {reference} not found", ("network", reference))
 
 
 def _local(engine: Engine, reference: str) -> NetworkInspect | None:
@@ -100,29 +117,51 @@ async def _remove(engine: Engine, manager: Manager, request: web.Request) -> web
     return empty()
 
 
-async def _connect(engine: Engine, request: web.Request) -> web.Response:
+async def _connect(engine: Engine, manager: Manager, request: web.Request) -> web.Response:
     wish = await body(request, ConnectRequest)
-    network = engine.networks.inspect(request.match_info["id"])
-    if network.scope == "swarm" and not network.attachable:
-        raise Forbidden(f"network {network.name} is not attachable: create it with --attachable")
-    await engine.containers.connect(wish.container, network.name, wish.endpoint_config or EndpointSettings())
+    name = await _connectable(engine, manager, request.match_info["id"])
+    await engine.containers.connect(wish.container, name, wish.endpoint_config or EndpointSettings())
     return empty(200)
 
 
-async def _disconnect(engine: Engine, request: web.Request) -> web.Response:
+async def _connectable(engine: Engine, manager: Manager, reference: str) -> str:
+    """The network's name. Raises NotFound, Forbidden (not attachable)."""
+    if (local := _local(engine, reference)) is not None:
+        return local.name
+    cluster = await _cluster(manager, reference)
+    name: str = cluster["Name"]
+    if not cluster["Attachable"]:
+        raise not_attachable(reference, name)
+    return name
+
+
+async def _disconnect(engine: Engine, manager: Manager, request: web.Request) -> web.Response:
     wish = await body(request, DisconnectRequest)
-    network = engine.networks.inspect(request.match_info["id"])
-    await engine.containers.disconnect(wish.container, network.name, force=wish.force)
+    reference = request.match_info["id"]
+    local = _local(engine, reference)
+    name = local.name if local is not None else (await _cluster(manager, reference))["Name"]
+    await engine.containers.disconnect(wish.container, name, force=wish.force)
     return empty(200)
 
 
-async def _prune(engine: Engine, request: web.Request) -> web.Response:
-    filters = Filters.parse(request.query.get("filters"), _PRUNE_FILTERS)
+async def _prune(engine: Engine, manager: Manager, request: web.Request) -> web.Response:
+    text = request.query.get("filters", "")
+    filters = Filters.parse(text, _PRUNE_FILTERS)
     wanted = {name for container in engine.containers.list() for name in container.record.endpoints}
     removed = [network for network in engine.networks.list() if _prunable(network, filters, wanted)]
     for network in removed:
         await engine.networks.remove(network.id)
-    return answer({"NetworksDeleted": [network.name for network in removed] or None})
+    cluster = await _prune_cluster(manager, text)
+    return answer({"NetworksDeleted": [*(network.name for network in removed), *cluster] or None})
+
+
+async def _prune_cluster(manager: Manager, filters: str) -> Sequence[str]:
+    """Names of the cluster's networks that went; none where no manager answers."""
+    try:
+        told = await manager.ask("POST", "/networks/prune", wait=False, **({"filters": filters} if filters else {}))
+    except Unavailable:
+        return ()
+    return msgspec.json.decode(told, type=_Pruned).networks_deleted
 
 
 def _wanted(network: NetworkInspect, filters: Filters) -> bool:

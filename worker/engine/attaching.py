@@ -6,6 +6,7 @@ from common.errors import Forbidden, InvalidArgument
 from common.model.container import EndpointSettings
 from worker.engine.container import Container
 from worker.engine.namespaces import joined
+from worker.engine.networking import canonical
 from worker.engine.parts import Parts
 from worker.network.base import Attachment
 
@@ -14,7 +15,7 @@ _SHARED = "container sharing network namespace with another container or host ca
 
 async def connect(parts: Parts, container: Container, network: str, settings: EndpointSettings) -> None:
     """Raises NotFound for the network, Forbidden where the container's network mode excludes it."""
-    name = parts.networks.inspect(network).name
+    name = canonical(network, parts.networks)
     async with container.lock:
         _check(container, name, settings)
         if container.active:
@@ -38,7 +39,7 @@ def _check(container: Container, network: str, settings: EndpointSettings) -> No
 
 async def disconnect(parts: Parts, container: Container, network: str, *, force: bool = False) -> None:
     """Raises Forbidden where the container is not on the network."""
-    name = parts.networks.inspect(network).name
+    name = canonical(network, parts.networks)
     async with container.lock:
         if name not in container.record.endpoints:
             raise Forbidden(f"container {container.id} is not connected to network {name}", ("container", container.id))

@@ -17,6 +17,8 @@ from worker.runtime.waiters import AttachWaiters
 
 log = structlog.get_logger()
 
+TASK_LABEL = "com.docker.swarm.task.id"  # by which Docker's clients, and a new daemon, find a task's container
+
 
 class Container:
     """Changes go through `set_state` and `set_record`, which keep the disk in step.

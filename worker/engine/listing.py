@@ -12,7 +12,7 @@ import msgspec
 from common.errors import InvalidArgument, NotFound
 from common.filters import Filters
 from worker.engine import ports, shapes
-from worker.engine.container import Container
+from worker.engine.container import TASK_LABEL, Container
 from worker.engine.parts import Parts
 from worker.images.base import Image
 from worker.network.base import Sandbox
@@ -23,7 +23,6 @@ FILTERS = (
 )  # fmt: skip
 _STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 _HEALTH = ("none", "starting", "healthy", "unhealthy")
-_TASK = "com.docker.swarm.task.id"
 
 
 async def summaries(
@@ -82,7 +81,7 @@ class _Check:
                 not self._exited
                 or (state.finished_at is not None and state.exit_code in self._exited and not container.running)
             )
-            and (self._task is None or self._task == (_TASK in container.labels))
+            and (self._task is None or self._task == (TASK_LABEL in container.labels))
         )
 
     def _by_time(self, container: Container) -> bool:

@@ -6,14 +6,14 @@ from typing import Any
 
 from common.errors import Conflict, NotFound
 from worker.engine import ports
-from worker.engine.container import Container
+from worker.engine.container import TASK_LABEL, Container
 from worker.engine.index import Index
 from worker.engine.namespaces import joined, running
 from worker.network.base import Attachment, Networks, Sandbox, SandboxSpec
 
 
 def sandbox_spec(container: Container, networks: Networks) -> SandboxSpec:
-    """What networks.open() takes. Raises NotFound for a network that is not there."""
+    """What networks.open() takes."""
     config, host = container.config, container.host
     return SandboxSpec(
         container_id=container.id,
@@ -28,6 +28,7 @@ def sandbox_spec(container: Container, networks: Networks) -> SandboxSpec:
         dns_search=tuple(host.dns_search),
         dns_options=tuple(host.dns_options),
         extra_hosts=tuple(host.extra_hosts or ()),
+        assigned=TASK_LABEL in config.labels,
     )
 
 

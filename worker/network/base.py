@@ -6,7 +6,7 @@ are given here, those of overlay networks come with the request (the control pla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ import msgspec
 
 from common.model import Network, NetworkInspect, NetworkSpec
 from common.model.container import EndpointSettings, PortBinding
+from common.places import Place
 from common.wire import ServiceEndpoint
 
 
@@ -34,7 +35,10 @@ class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container wants of the network. `dns*` and `extra_hosts` also go to resolv.conf and hosts."""
+    """What a container wants of the network. `dns*` and `extra_hosts` also go to resolv.conf and hosts.
+
+    `assigned`: the control plane gave the addresses on the cluster's networks; elsewise it is asked for them.
+    """
 
     container_id: str
     name: str
@@ -47,6 +51,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
     sysctls: dict[str, str] = {}
+    assigned: bool = False
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +106,25 @@ class ClusterNetworks(Protocol):
     async def ensure(self, network: Network) -> None:
         """Make the overlay network known here, and realise it when the first sandbox needs it."""
 
-    async def forget(self, network_id: str) -> None: ...
+    async def forget_idle(self, needed: Callable[[], Collection[str]]) -> None:
+        """Forget the networks that no sandbox is on and whose ids are not `needed`."""
+
+    def guests(self) -> Sequence[str]:
+        """Ids of users' containers that hold, or are asking for, places on the cluster's networks."""
 
     async def program(self, endpoints: Sequence[ServiceEndpoint]) -> None:
         """The full set of service endpoints: VIPs, published ports and DNS names become exactly so."""
+
+
+class ControlPlane(Protocol):
+    """What the network asks of the control plane itself: places of users' containers on the cluster's networks."""
+
+    async def attach(self, container_id: str, network: str, addresses: Sequence[str]) -> Place:
+        """A place on the network (name or id), the same again for one who has it; `addresses` are wishes.
+
+        Raises NotFound, Forbidden (not attachable, address in use), InvalidArgument, Conflict (no address is free),
+        Unavailable.
+        """
+
+    async def detach(self, container_id: str, network_id: str) -> None:
+        """Idempotent. Raises Unavailable."""

@@ -5,7 +5,8 @@ Follows what the control plane says (ClusterNetworks of base.py) and decides not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from common.errors import Conflict
 from common.model import Network
@@ -28,14 +29,22 @@ class Cluster:
         self._names = names
         self._vips = vips
         self._ingress = ingress
+        self._changing = asyncio.Lock()
 
     async def ensure(self, model: Network) -> None:
-        """Make the network known; its bridge comes with the first sandbox. Idempotent; Conflict where a subnet is in use."""
+        """Make the network known; its bridge comes with the first sandbox. Idempotent; Conflict where a subnet is in use.
+
+        Forbidden where it became another one while sandboxes are on it.
+        """
+        async with self._changing:
+            await self._ensure(model)
+
+    async def _ensure(self, model: Network) -> None:
         known = self._catalog.get(model.id)
         if known and known.model.ipam == model.ipam and known.model.spec == model.spec:
             return
         if known:
-            await self.forget(model.id)
+            await self._registry.remove(known)
         network = LiveNetwork(model, cluster=True)
         if overlap := overlap_of(network.subnets, self._catalog.subnets()):
             raise Conflict(
@@ -45,12 +54,12 @@ class Cluster:
             )
         await self._registry.add(network)
 
-    async def forget(self, network_id: str) -> None:
-        """Idempotent; Forbidden while a sandbox is on it."""
-        network = self._catalog.get(network_id)
-        if network is None or not network.cluster:
-            return
-        await self._registry.remove(network)
+    async def forget_idle(self, needed: Callable[[], Collection[str]]) -> None:
+        """Asked anew for each network, as long as none comes in between: whoever needs one says so before `ensure`."""
+        async with self._changing:
+            for network in self._catalog:
+                if network.cluster and not network.endpoints and network.id not in needed():
+                    await self._registry.remove(network)
 
     async def program(self, endpoints: Sequence[ServiceEndpoint]) -> None:
         self._names.set_services(endpoints)

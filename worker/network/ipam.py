@@ -38,12 +38,6 @@ class Pool:
             return None
         return self._mark(self._next)
 
-    def take_last(self) -> Interface | None:
-        """The highest free address of the range, None where there is none."""
-        numbers = range(int(self._range.broadcast_address), int(self._range.network_address) - 1, -1)
-        free = next((number for number in numbers if number not in self._taken), None)
-        return None if free is None else self._mark(free)
-
     def take_this(self, address: Address) -> Interface:
         """Raises Forbidden where the address is taken. It may lie outside the range, but not outside the subnet."""
         if int(address) in self._taken:
@@ -73,10 +67,10 @@ class Pools:
     def versions(self) -> set[int]:
         return {pool.subnet.version for pool in self._pools}
 
-    def take(self, version: int, network: str, *, last: bool = False) -> tuple[Interface, Address | None]:
-        """A free address (the lowest, or the `last`) and its subnet's gateway. Raises Unavailable where all are taken."""
+    def take(self, version: int, network: str) -> tuple[Interface, Address | None]:
+        """The lowest free address and its subnet's gateway. Raises Unavailable where all are taken."""
         for pool in self._pools:
-            if pool.subnet.version == version and (address := pool.take_last() if last else pool.take()):
+            if pool.subnet.version == version and (address := pool.take()):
                 return address, pool.gateway
         raise Unavailable(
             f"no available IPv{version} addresses on this network's address pools: {network}", ("network", network)

@@ -198,22 +198,12 @@ class LiveNetwork:
             for version, text in ((4, config.ipv4_address), (6, config.ipv6_address)):
                 if text:
                     given[version] = self.pools.take_this(self._fixed(version, text))
-            if self.cluster and not given:
-                self._refuse_unattachable()
             for version in sorted(self.pools.versions() - set(given)):
-                given[version] = self.pools.take(version, self.name, last=self.cluster)
+                given[version] = self.pools.take(version, self.name)
         except BaseException:
             self._give(address.ip for address, _ in given.values())
             raise
         return given
-
-    def _refuse_unattachable(self) -> None:
-        """The control plane gives tasks their addresses, from the low end; containers of a user's take from the high end."""
-        if not self.model.spec.attachable:
-            raise Forbidden(
-                f"Could not attach to network {self.name}: it is not manually attachable, create it with --attachable",
-                ("network", self.id),
-            )
 
     def _fixed(self, version: int, text: str) -> Address:
         try:

@@ -7,7 +7,7 @@ namespace in which the daemon runs. A daemon's end touches no container's networ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ from common.settings import Settings
 from common.wire import ServiceEndpoint
 from worker.engine.events import EventBus
 from worker.network import options
-from worker.network.base import Attachment, Sandbox, SandboxSpec
+from worker.network.base import Attachment, ControlPlane, Sandbox, SandboxSpec
 from worker.network.bridges import Bridges
 from worker.network.catalog import Catalog
 from worker.network.cluster import Cluster
@@ -29,6 +29,7 @@ from worker.network.dns_names import NameTable
 from worker.network.dns_server import DnsServer
 from worker.network.etc import EtcFiles
 from worker.network.firewall import Firewall
+from worker.network.guests import Guests
 from worker.network.ingress import Ingress
 from worker.network.ipam import complete
 from worker.network.live import LiveNetwork
@@ -47,7 +48,7 @@ from worker.network.vips import Vips
 class LocalNetworks:
     """Start with start_up(), then recover(); end with shut_down()."""
 
-    def __init__(self, settings: Settings, events: EventBus) -> None:
+    def __init__(self, settings: Settings, events: EventBus, plane: ControlPlane) -> None:
         self._settings = settings
         self._events = events
         self._records = Records(settings)
@@ -67,6 +68,7 @@ class LocalNetworks:
         self._ingress = Ingress(f"{settings.nft_table}_svc", self._ports, self._threads)
         self._registry = Registry(self._records, self._catalog, self._bridges, self._firewall)
         self._cluster = Cluster(self._catalog, self._registry, self._names, self._vips, self._ingress)
+        self._guests = Guests(plane, self._catalog, self._cluster)
         self._stack = AsyncExitStack()
 
     async def start_up(self) -> None:
@@ -83,6 +85,9 @@ class LocalNetworks:
                 self._catalog.add(LiveNetwork(model, cluster=cluster))
         self._predefine()
         self._sandboxes.load()
+        for record in self._sandboxes.all():
+            assigned = {wish.network for wish in record.spec.attachments} if record.spec.assigned else set()
+            self._guests.restore(record.id, {endpoint.network_id for endpoint in record.endpoints} - assigned)
         published = self._sandboxes.publications()
         self._firewall.rebuild([network.rules for network in self._catalog if network.mode == "bridge"], published)
         self._publisher.restore(published)
@@ -120,7 +125,13 @@ class LocalNetworks:
         return [network.inspect() for network in self._catalog]
 
     async def open(self, spec: SandboxSpec) -> Sandbox:
-        sandbox = await self._sandboxes.open(spec)
+        if self._sandboxes.describe(spec.container_id) is not None:
+            raise Conflict(f"container {spec.name} has an open sandbox already", ("container", spec.container_id))
+        try:
+            sandbox = await self._sandboxes.open(spec if spec.assigned else await self._admitted(spec))
+        except BaseException:
+            await asyncio.shield(self._guests.leave_all(spec.container_id))
+            raise
         for network in self._catalog.of_container(spec.container_id):
             self._publish("connect", network, spec.container_id)
         return sandbox
@@ -128,17 +139,31 @@ class LocalNetworks:
     async def close(self, container_id: str) -> None:
         networks = list(self._catalog.of_container(container_id))
         await self._sandboxes.close(container_id)
+        await self._guests.leave_all(container_id)
         for network in networks:
             self._publish("disconnect", network, container_id)
 
     async def connect(self, container_id: str, attachment: Attachment) -> EndpointSettings:
-        settings = await self._sandboxes.connect(container_id, attachment)
-        self._publish("connect", self._catalog.find(attachment.network), container_id)
+        attachment = await self._guests.admit(container_id, attachment)
+        network = self._catalog.find(attachment.network)
+        try:
+            settings = await self._sandboxes.connect(container_id, attachment)
+        except BaseException:
+            if container_id not in network.endpoints:
+                await asyncio.shield(self._guests.leave(container_id, network.id))
+            raise
+        self._publish("connect", network, container_id)
         return settings
+
+    async def _admitted(self, spec: SandboxSpec) -> SandboxSpec:
+        """The spec with the places that the control plane gives. In turn: what fails is given back as a whole."""
+        places = [await self._guests.admit(spec.container_id, wish) for wish in spec.attachments]
+        return msgspec.structs.replace(spec, attachments=tuple(places))
 
     async def disconnect(self, container_id: str, network: str, *, force: bool = False) -> None:
         found = self._catalog.find(network)
         await self._sandboxes.disconnect(container_id, found)
+        await self._guests.leave(container_id, found.id)
         self._publish("disconnect", found, container_id)
 
     def sandbox(self, container_id: str) -> Sandbox | None:
@@ -149,6 +174,9 @@ class LocalNetworks:
 
     async def recover(self, running: Sequence[str]) -> None:
         await self._sandboxes.recover(set(running))
+        for container_id in self._guests.containers():
+            if self._sandboxes.describe(container_id) is None:
+                await self._guests.leave_all(container_id)
         for network in self._catalog:
             if network.mode == "bridge" and (network.endpoints or not network.cluster):
                 await self._bridges.realise(network)
@@ -156,8 +184,11 @@ class LocalNetworks:
     async def ensure(self, network: Network) -> None:
         await self._cluster.ensure(network)
 
-    async def forget(self, network_id: str) -> None:
-        await self._cluster.forget(network_id)
+    async def forget_idle(self, needed: Callable[[], Collection[str]]) -> None:
+        await self._cluster.forget_idle(lambda: {*needed(), *self._guests.networks()})
+
+    def guests(self) -> Sequence[str]:
+        return self._guests.containers()
 
     async def program(self, endpoints: Sequence[ServiceEndpoint]) -> None:
         await self._cluster.program(endpoints)

@@ -15,7 +15,7 @@ from shutil import rmtree
 import msgspec
 import structlog
 
-from common.errors import Conflict, Forbidden, InvalidArgument, NotFound, ShoalError
+from common.errors import Forbidden, InvalidArgument, NotFound, ShoalError
 from common.model.container import EndpointSettings
 from worker.network import conntrack, namespaces, plumbing, rtnl
 from worker.network.base import Attachment, Sandbox, SandboxSpec
@@ -84,8 +84,7 @@ class Sandboxes:
         return self._describe(record) if record else None
 
     async def open(self, spec: SandboxSpec) -> Sandbox:
-        if spec.container_id in self._open:
-            raise Conflict(f"container {spec.name} has an open sandbox already", ("container", spec.container_id))
+        """`spec.container_id` has no sandbox yet."""
         self._etc.check(spec)
         record = self._plan(spec)
         self._open[record.id] = record

@@ -112,6 +112,7 @@ class Session:
             description=self._describe(),
             digest=self._set.digest(),
             sequence=self._set.sequence,
+            guests=[*self._networks.guests()],
         )
 
     async def _talk(self, link: Link, agent: Agent) -> None:

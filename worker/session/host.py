@@ -12,7 +12,7 @@ import msgspec
 from common.errors import NotFound
 from common.model import PortConfig, Task
 from common.wire import Assignments
-from worker.engine.container import Container
+from worker.engine.container import TASK_LABEL, Container
 from worker.engine.node import Engine
 from worker.runtime.base import LogReader
 from worker.session import translate
@@ -37,9 +37,9 @@ class ContainerHost:
     async def observe(self) -> Mapping[str, Seen]:
         self._observed = time.time_ns()
         self._ids = {
-            container.labels[translate.TASK_LABEL]: container.id
+            container.labels[TASK_LABEL]: container.id
             for container in self._containers.list()
-            if translate.TASK_LABEL in container.labels
+            if TASK_LABEL in container.labels
         }
         for task_id in self._files.tasks():
             if task_id not in self._ids:
@@ -93,7 +93,7 @@ class ContainerHost:
         since = self._observed
         while True:
             async for event in self._engine.events.subscribe(since_nano=since):
-                task_id = event.actor.attributes.get(translate.TASK_LABEL, "")
+                task_id = event.actor.attributes.get(TASK_LABEL, "")
                 if task_id and (event.action in ACTIONS or event.action.startswith("health_status")):
                     yield task_id, self._now(task_id, event.actor.id)
             since = time.time_ns()

@@ -14,7 +14,6 @@ from functools import partial
 import structlog
 
 from common.errors import ShoalError
-from common.model import Network
 from common.wire import Assignments, ServiceEndpoint
 from worker.network.base import ClusterNetworks
 
@@ -33,7 +32,6 @@ class ServiceNetworks:
         self._changed = asyncio.Event()
         self._asked = self._tried = 0  # updates that came, and how many of them were programmed or failed to be
         self._round = asyncio.Event()
-        self._known: set[str] = set()
         self._programmed: dict[str, ServiceEndpoint] | None = None
 
     def update(self, assignments: Assignments) -> None:
@@ -71,25 +69,18 @@ class ServiceNetworks:
 
     async def _apply(self, wanted: Assignments) -> bool:
         """False where a part failed: the others are done all the same."""
-        steps = [
-            partial(self._ensure, network) for network in wanted.networks.values() if network.id not in self._known
-        ]
+        steps = [partial(self._networks.ensure, network) for network in wanted.networks.values()]
         steps.append(partial(self._program, wanted.endpoints))
-        steps += [partial(self._forget, id) for id in self._known - wanted.networks.keys() - self._in_use()]
+        steps.append(partial(self._networks.forget_idle, self._needed))
         return all([await _try(step) for step in steps])
 
-    async def _ensure(self, network: Network) -> None:
-        await self._networks.ensure(network)
-        self._known.add(network.id)
+    def _needed(self) -> set[str]:
+        return self._in_use() | self._wanted.networks.keys()
 
     async def _program(self, endpoints: dict[str, ServiceEndpoint]) -> None:
         if endpoints != self._programmed:
             await self._networks.program(list(endpoints.values()))
             self._programmed = endpoints
-
-    async def _forget(self, network_id: str) -> None:
-        await self._networks.forget(network_id)
-        self._known.discard(network_id)
 
 
 async def _try(step: Callable[[], Awaitable[None]]) -> bool:

@@ -24,9 +24,8 @@ from common.model.container import (
 )
 from common.model.service import Privileges, ResourceRequirements
 from common.model.shared import GenericResource, Mount
+from worker.engine.container import TASK_LABEL
 from worker.session.templates import Context, service_name, task_name
-
-TASK_LABEL = "com.docker.swarm.task.id"
 
 
 def container_config(task: Task, context: Context) -> ContainerConfig:

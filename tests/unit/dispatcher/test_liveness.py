@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from common.model import Node, NodeDescription, NodeStatus
+from common.model import Guest, Node, NodeDescription, NodeStatus
+from common.wire import Hello
 from manager.dispatcher.liveness import Liveness
 from manager.store.base import Put
 from manager.store.memory_log import MemoryLog
@@ -62,7 +63,7 @@ async def test_a_node_that_is_heard_again_is_ready_again(store: StateStore) -> N
 
 async def test_a_session_makes_the_node_ready_and_describes_it(store: StateStore) -> None:
     liveness = Liveness(store, Clock())
-    await liveness.arrived("n", NodeDescription(hostname="box"), "")
+    await liveness.arrived("n", Hello(node_id="n", description=NodeDescription(hostname="box")), "")
     node = store.view().get(Node, "n")
     assert node is not None
     assert (node.description.hostname, node.status.state, node.status.addr) == ("box", "ready", "10.0.0.9")
@@ -70,3 +71,15 @@ async def test_a_session_makes_the_node_ready_and_describes_it(store: StateStore
     await liveness.describe("n", NodeDescription(hostname="box"))
     await liveness.describe("gone", NodeDescription(hostname="box"))
     assert store.view().revision == revision
+
+
+async def test_guests_that_a_worker_no_longer_has_lose_their_places(store: StateStore) -> None:
+    node = store.view().get(Node, "n")
+    assert node is not None
+    here, gone = (Guest(container_id=name, network_id="mesh", addresses=["10.0.9.5/24"]) for name in ("here", "gone"))
+    await store.commit([Put(Node(id="n", version=node.version, guests=[here, gone]))])
+    hello = Hello(node_id="n", description=NodeDescription(), guests=["here", "new"])
+    await Liveness(store, Clock()).arrived("n", hello, "")
+    node = store.view().get(Node, "n")
+    assert node is not None
+    assert node.guests == [here]

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from common.model import Config, ConfigSpec, Network, Secret, Service, Task, TaskState, TaskStatus
+from common.model import Config, ConfigSpec, Guest, Network, Node, Secret, Service, Task, TaskState, TaskStatus
 from common.wire import Assignments, digest
 from manager.dispatcher.directory import Directory
 from manager.dispatcher.node_set import KINDS, NodeSet
@@ -68,6 +68,12 @@ class World:
 
     def worker(self, node_id: str = "n1") -> Worker:
         return Worker(node_id, self.directory, self.store)
+
+    async def put_guest(self, *networks: str) -> None:
+        """One container of a user on node n1, on these networks."""
+        node = self.store.view().get(Node, "n1")
+        assert node is not None
+        await self.commit(Put(replace(node, guests=[Guest(container_id="own", network_id=id) for id in networks])))
 
     async def put_task(self, wanted: Task) -> None:
         old = self.store.view().get(Task, wanted.id)
@@ -131,6 +137,17 @@ async def test_a_task_that_has_to_stop_loses_its_connections_in_the_same_message
     changed, _ = worker.hear()
     assert list(changed.tasks) == ["t1"]
     assert [changed.endpoints[f"web/{id}"].backends[0].ready for id in ("ing", "front")] == [False, False]
+
+
+async def test_the_networks_of_guests_come_with_their_endpoints(world: World) -> None:
+    worker = world.worker()
+    await world.put_guest("front")
+    changed, _ = worker.hear()
+    assert (list(changed.networks), list(changed.endpoints)) == (["front"], ["web/front"])
+    await world.put_guest()
+    assert worker.hear()[1] == {"networks": ["front"], "endpoints": ["web/front"]}
+    await world.put_guest("front")
+    assert "front" in world.worker().holds["networks"]
 
 
 async def test_a_task_that_ended_needs_nothing_any_more_but_stays_until_it_is_removed(world: World) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from common.errors import Conflict, Forbidden
+from common.errors import Conflict
 from common.model import Network, NetworkSpec
 from common.wire import Assignments, ServiceEndpoint
 from tests.harness.wait import eventually
@@ -24,7 +25,7 @@ def assignments(*networks: str) -> Assignments:
 
 
 class SlowNetworks:
-    """A ClusterNetworks that programs when `open` says so. `broken`: networks that can neither come nor go."""
+    """A ClusterNetworks that programs when `open` says so. `broken`: networks that cannot come."""
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
@@ -33,15 +34,17 @@ class SlowNetworks:
         self.known: list[str] = []
         self.programmed: list[ServiceEndpoint] = []
 
+    def guests(self) -> Sequence[str]:
+        return []
+
     async def ensure(self, network: Network) -> None:
         if network.id in self.broken:
             raise Conflict("its subnet is in use")
-        self.known.append(network.id)
+        if network.id not in self.known:
+            self.known.append(network.id)
 
-    async def forget(self, network_id: str) -> None:
-        if network_id in self.broken:
-            raise Forbidden("it has active endpoints")
-        self.known.remove(network_id)
+    async def forget_idle(self, needed: Callable[[], set[str]]) -> None:
+        self.known = [id for id in self.known if id in needed()]
 
     async def program(self, endpoints: list[ServiceEndpoint]) -> None:
         await self.open.wait()

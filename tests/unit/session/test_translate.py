@@ -30,6 +30,7 @@ from common.model.shared import (
     VolumeOptions,
 )
 from tests.harness.tasks import network, task
+from worker.engine.container import TASK_LABEL
 from worker.session import translate
 from worker.session.templates import Context, context
 
@@ -51,7 +52,7 @@ def test_command_replaces_the_entrypoint_and_args_the_command() -> None:
 
 
 def test_labels_tell_the_task_and_win_over_the_users() -> None:
-    mine = task(labels={"mine": "1", translate.TASK_LABEL: "forged"})
+    mine = task(labels={"mine": "1", TASK_LABEL: "forged"})
     labels = translate.container_config(mine, ctx(mine)).labels
     assert labels["mine"] == "1"
     assert labels["com.docker.swarm.task.id"] == "t1"
