@@ -89,7 +89,7 @@ class Leadership:
 
     async def _commit(self, batch: Batch) -> None:
         try:
-            await self._store.commit(batch.changes)
+            await self._store.commit(batch.changes, leading=True)
         except VersionConflict:
             self._agenda.retry(batch)
         except (Unavailable, NoSpace) as error:

@@ -66,7 +66,7 @@ class Liveness:
             wait = period(view)
             try:
                 for node_id, status in self.judge(view, start, GRACE * wait).items():
-                    await self._update(node_id, lambda node, status=status: replace(node, status=status))  # type: ignore[misc]
+                    await self._update(node_id, lambda node, status=status: replace(node, status=status), leading=True)  # type: ignore[misc]
             except (Unavailable, NoSpace):
                 pass  # looked at again in a moment
             await asyncio.sleep(wait / 2)
@@ -83,14 +83,14 @@ class Liveness:
                 found[node.id] = replace(node.status, state="ready", message="")
         return found
 
-    async def _update(self, node_id: str, change: Callable[[Node], Node]) -> None:
+    async def _update(self, node_id: str, change: Callable[[Node], Node], *, leading: bool = False) -> None:
         """Change the node until no loop's change comes in between; nothing where it is so already, or gone."""
         while (node := self._store.view().get(Node, node_id)) is not None:
             wanted = change(node)
             if wanted == node:
                 return
             try:
-                await self._store.commit([Put(wanted)])
+                await self._store.commit([Put(wanted)], leading=leading)
             except VersionConflict:
                 continue
             return

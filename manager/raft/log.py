@@ -48,8 +48,8 @@ class RaftLog:
         finally:
             storage.close()
 
-    async def propose(self, data: bytes) -> int:
-        return await self._running().propose(data)
+    async def propose(self, data: bytes, *, leading: bool = False) -> int:
+        return await self._running().propose(data, leading=leading)
 
     async def barrier(self) -> None:
         await self._running().barrier()

@@ -16,7 +16,7 @@ from manager.raft.compactor import Compactor
 from manager.raft.core import Core, Entry, EntryKind, InstallSnapshot, Message, Ready, Role, Settings
 from manager.raft.storage import Storage
 from manager.raft.transport import Transport
-from manager.raft.waiters import Barriers, Proposals, unwrap
+from manager.raft.waiters import Barriers, Proposals, no_leader, unwrap
 from manager.store.log import Machine
 
 
@@ -49,14 +49,17 @@ class Node:
         self._proposals = Proposals()
         self._barriers = Barriers()
         self._leader = ""
+        self._led = 0  # the term in which `is_leader` became true
         self._leading, self._following = asyncio.Event(), asyncio.Event()
         self._following.set()
 
     # -- what others call
 
-    async def propose(self, data: bytes) -> int:
+    async def propose(self, data: bytes, *, leading: bool = False) -> int:
         """See Log.propose."""
-        future = self._proposals.add(data, self._now + self._options.patience)
+        if leading and not self.is_leader():
+            raise no_leader()
+        future = self._proposals.add(data, self._now + self._options.patience, self._led if leading else 0)
         self._wake.set()
         return await future
 
@@ -123,6 +126,8 @@ class Node:
 
     def _offer(self) -> None:
         """Give the core what came in meanwhile."""
+        state = self._core.state
+        self._proposals.fence(state.term if state.role is Role.LEADER else 0)
         if (entries := self._proposals.queued()) and self._core.propose(entries) >= 0:
             self._proposals.offered()
         if self._core.state.leader and (ticket := self._barriers.ticket()):
@@ -174,11 +179,14 @@ class Node:
         state = self._core.state
         if state.leader != self._leader:
             if self._leader:
-                self._proposals.fail(Unavailable("the leading manager changed; the change may still commit"))
+                self._proposals.fail(
+                    Unavailable("the leading manager changed; the change may still commit"), offered=True
+                )
                 self._barriers.retry()
             self._leader = state.leader
         # Who leads has seen all that was committed before: loops must not start on an old view.
         if state.role is Role.LEADER and self._applied >= state.first_index:
+            self._led = state.term
             self._following.clear()
             self._leading.set()
         else:

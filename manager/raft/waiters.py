@@ -24,16 +24,28 @@ class Proposals:
         self._number = 0
         self._waiting: dict[int, tuple[int, asyncio.Future[int]]] = {}
         self._queue: dict[int, bytes] = {}  # not offered to a leader yet
+        self._fenced: dict[int, int] = {}  # of these, the ones that only this member may take, and in which term
 
-    def add(self, data: bytes, deadline: int) -> asyncio.Future[int]:
-        """Queue `data`; its future fails at tick `deadline`. Raises Unavailable where too many wait."""
+    def add(self, data: bytes, deadline: int, term: int = 0) -> asyncio.Future[int]:
+        """Queue `data`; its future fails at tick `deadline`. A `term` fences it: see `fence`. Raises Unavailable where
+        too many wait."""
         if len(self._waiting) >= LIMIT:
             raise Unavailable(f"{LIMIT} changes wait to be committed already: try again in a moment")
         self._number += 1
         future = asyncio.get_running_loop().create_future()
         self._waiting[self._number] = (deadline, future)
         self._queue[self._number] = _HEADER.pack(self._token, self._number) + data
+        if term:
+            self._fenced[self._number] = term
         return future
+
+    def fence(self, term: int) -> None:
+        """This member leads in `term` (0: not at all): fail what is queued for its leadership in another."""
+        for number in [number for number, wanted in self._fenced.items() if wanted != term]:
+            del self._fenced[number]
+            self._queue.pop(number, None)
+            if (found := self._waiting.pop(number, None)) is not None:
+                _fail(found[1], no_leader())
 
     def queued(self) -> list[bytes]:
         """The entries that nobody has taken yet."""
@@ -42,6 +54,7 @@ class Proposals:
     def offered(self) -> None:
         """A leader took all that was queued."""
         self._queue.clear()
+        self._fenced.clear()
 
     def resolve(self, entry: bytes, index: int, error: ShoalError | None) -> None:
         token, number = _HEADER.unpack_from(entry)
@@ -60,14 +73,15 @@ class Proposals:
                 return
             del self._waiting[number]
             self._queue.pop(number, None)
+            self._fenced.pop(number, None)
             _fail(future, Unavailable("no quorum of managers took the change in time; it may still commit later"))
 
-    def fail(self, error: ShoalError) -> None:
-        """Fail everything that waits."""
-        waiting, self._waiting = self._waiting, {}
-        self._queue.clear()
-        for _, future in waiting.values():
-            _fail(future, error)
+    def fail(self, error: ShoalError, *, offered: bool = False) -> None:
+        """Fail everything that waits, or only what was offered to a leader."""
+        for number in [number for number in self._waiting if not (offered and number in self._queue)]:
+            self._queue.pop(number, None)
+            self._fenced.pop(number, None)
+            _fail(self._waiting.pop(number)[1], error)
 
 
 class Barriers:
@@ -115,6 +129,10 @@ class Barriers:
         self._new, self._indexed = [], []
         for future in waiting:
             _fail(future, error)
+
+
+def no_leader() -> Unavailable:
+    return Unavailable("this manager leads no more, so it did not make the change: the present leader sees to it")
 
 
 def unwrap(entry: bytes) -> bytes:

@@ -88,8 +88,8 @@ class Store(Protocol):
 
     def view(self) -> View: ...
 
-    async def commit(self, changes: Sequence[Change]) -> int:
-        """Commit as one; return the new revision.
+    async def commit(self, changes: Sequence[Change], *, leading: bool = False) -> int:
+        """Commit as one; return the new revision. `leading`: only as the leader that this manager is now (see Log).
 
         Raises VersionConflict (an object changed since it was read, or a name is taken) with nothing changed, and
         Unavailable where no quorum answers, NoSpace where the disk is full: the changes may still commit later.

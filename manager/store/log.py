@@ -31,10 +31,12 @@ class Log(Protocol):
         """Replay what is durable into `machine`, then follow, as long as the context is open. A fault of the log
         (a disk that fails, a corrupt file) cancels the body and is raised from the context."""
 
-    async def propose(self, data: bytes) -> int:
+    async def propose(self, data: bytes, *, leading: bool = False) -> int:
         """Commit one entry durably; return its index once this replica's machine has applied it.
 
         Raises what `apply` returned, and Unavailable where no quorum took the entry; it may then still commit later.
+        With `leading`, the entry is taken only by this replica as the leader that it is at the moment of the call, and
+        is never passed on to another: a leader that was replaced meanwhile gets Unavailable.
         """
 
     async def barrier(self) -> None:

@@ -31,7 +31,7 @@ class MemoryLog:
         finally:
             self._machine = None
 
-    async def propose(self, data: bytes) -> int:
+    async def propose(self, data: bytes, *, leading: bool = False) -> int:
         if self._machine is None:
             raise Unavailable("the log is closed: no change can be committed")
         self._entries.append(data)

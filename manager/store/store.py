@@ -74,10 +74,10 @@ class StateStore:
     def view(self) -> LiveView:
         return LiveView(self._machine.tables, self._clock())
 
-    async def commit(self, changes: Sequence[Change]) -> int:
+    async def commit(self, changes: Sequence[Change], *, leading: bool = False) -> int:
         if not changes:
             return self._machine.tables.revision
-        return await self._log.propose(encode_transaction(changes, self._clock()))
+        return await self._log.propose(encode_transaction(changes, self._clock()), leading=leading)
 
     def watch(self) -> Watch:
         return self._machine.watchers.watch()

@@ -89,6 +89,7 @@ async def test_the_only_member_leads(open_log: Open) -> None:
     async with log.run(Recorder()):
         await log.leadership(True)
         assert log.is_leader()
+        await log.propose(b"as leader", leading=True)
     assert not log.is_leader()
 
 
@@ -108,6 +109,8 @@ async def test_a_closed_log_refuses(open_log: Open) -> None:
     await put(log, Recorder(), b"x")
     with pytest.raises(Unavailable):
         await log.propose(b"late")
+    with pytest.raises(Unavailable):
+        await log.propose(b"late", leading=True)
     with pytest.raises(Unavailable):
         await log.barrier()
 

@@ -11,6 +11,7 @@ import pytest
 
 from common.errors import Conflict, Unavailable
 from manager.raft.core import Config, Core, Message, Settings
+from manager.raft.core.messages import Heartbeat
 from manager.raft.node import Node, Options
 from manager.raft.storage import Storage
 from tests.harness.logs import Recorder
@@ -100,6 +101,28 @@ async def test_a_follower_learns_why_its_entry_was_refused(group: Group) -> None
     follower = (await group.others())[0]
     with pytest.raises(Conflict, match="bad one"):
         await group.network.nodes[follower].propose(b"bad one")
+
+
+async def test_only_the_leader_commits_what_a_leader_must(group: Group) -> None:
+    leader, others = await group.leader(), await group.others()
+    await group.network.nodes[leader].propose(b"led", leading=True)
+    with pytest.raises(Unavailable, match="leads no more"):
+        await group.network.nodes[others[0]].propose(b"not led", leading=True)
+    await group.network.nodes[others[0]].propose(b"passed on")
+    await group.equal()
+    assert group.machines[leader].data == [b"led", b"passed on"]
+
+
+async def test_a_leader_that_was_replaced_takes_nothing_more_as_leader(group: Group) -> None:
+    leader, others = await group.leader(), await group.others()
+    node = group.network.nodes[leader]
+    late = asyncio.ensure_future(node.propose(b"late", leading=True))
+    node.deliver(Heartbeat(others[0], leader, 1000, 0))
+    with pytest.raises(Unavailable, match="leads no more"):
+        await late
+    await group.network.nodes[await group.leader()].propose(b"next", leading=True)
+    await group.equal()
+    assert group.machines[leader].data == [b"next"]
 
 
 async def test_a_follower_reads_what_was_acknowledged_before(group: Group) -> None:

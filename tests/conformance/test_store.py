@@ -80,6 +80,12 @@ async def test_a_commit_stamps_version_and_times(store: StateStore) -> None:
     assert second.spec.labels == {"k": "v"}
 
 
+async def test_a_leader_commits_as_such(store: StateStore) -> None:
+    await store.leadership(True)
+    revision = await store.commit([Put(secret("a"))], leading=True)
+    assert store.view().revision == revision
+
+
 async def test_stale_changes_conflict_and_change_nothing(store: StateStore) -> None:
     await store.commit([Put(secret("a"))])
     old = store.view().get(Secret, "a")

@@ -53,13 +53,13 @@ class Meddling(StateStore):
 
     meddle = 3
 
-    async def commit(self, wanted: Sequence[Change]) -> int:
+    async def commit(self, wanted: Sequence[Change], *, leading: bool = False) -> int:
         if self.meddle and wanted:
             self.meddle -= 1
             victim = self.view().get(Task, wanted[0].object.id)
             assert victim is not None
             await super().commit([Put(victim)])
-        return await super().commit(wanted)
+        return await super().commit(wanted, leading=leading)
 
 
 async def test_conflicts_do_not_lose_statuses() -> None:

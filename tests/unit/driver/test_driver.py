@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -101,15 +101,14 @@ async def test_a_batch_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch
         await done(store, "a")
 
 
-def failing_once(
-    commit: Callable[[Sequence[Change]], object], error: Exception
-) -> Callable[[Sequence[Change]], object]:
+def failing_once(commit: Callable[..., Awaitable[int]], error: Exception) -> Callable[..., Awaitable[int]]:
     failures = [error]
 
-    async def tried(changes: Sequence[Change]) -> object:
+    async def tried(changes: Sequence[Change], *, leading: bool = False) -> int:
+        assert leading, "the driver writes only as leader"
         if failures:
             raise failures.pop()
-        return await commit(changes)  # type: ignore[misc]
+        return await commit(changes, leading=leading)
 
     return tried
 
