@@ -18,9 +18,13 @@ def hex_id() -> str:
 
 def object_id() -> str:
     """25 random base-36 digits (124 bits), as SwarmKit's `identity.NewID`."""
-    number = secrets.randbits(124)
+    return base36(secrets.randbits(124), 25)
+
+
+def base36(number: int, length: int) -> str:
+    """The last `length` base-36 digits of `number`."""
     digits = []
-    for _ in range(25):
+    for _ in range(length):
         number, rest = divmod(number, 36)
         digits.append(_BASE36[rest])
     return "".join(reversed(digits))

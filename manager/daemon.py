@@ -12,7 +12,8 @@ from pathlib import Path
 
 import structlog
 
-from common.errors import InvalidArgument
+from common.errors import InvalidArgument, Unavailable
+from common.identity import IdentityFile
 from common.settings import Settings
 from manager.api.context import Context
 from manager.api.routes import routes
@@ -32,7 +33,7 @@ async def run(settings: Settings, node_id: str) -> None:
     """Serve until cancelled. Raises ShoalError where the store cannot be opened, LoopError where a loop fails."""
     async with open_store(_log(settings, node_id)) as store:
         gc.freeze()  # what was loaded lives as long as this process: the collector need not walk it again and again
-        vault = Vault(settings.root)
+        vault = Vault(_cluster_key(settings))
         dispatcher = Dispatcher(store, vault.open)
         context = Context(store, dispatcher, vault, node_id, settings.cluster_pools)
         async with asyncio.TaskGroup() as group:
@@ -49,6 +50,13 @@ async def run(settings: Settings, node_id: str) -> None:
 async def _bootstrap(store: StateStore, node_id: str, pools: Sequence[str]) -> None:
     await store.leadership(True)
     await store.commit(seed(store.view(), node_id, pools))
+
+
+def _cluster_key(settings: Settings) -> bytes:
+    keys = IdentityFile(settings.root).load().keys
+    if keys is None:
+        raise Unavailable("this node's keys are locked")
+    return keys.cluster
 
 
 def _log(settings: Settings, node_id: str) -> Log:

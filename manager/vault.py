@@ -1,54 +1,57 @@
-"""Secrets at rest: their data is sealed before it is proposed, and opened only on its way to a worker.
+"""Secrets at rest: what nobody may read in the log is sealed before it is proposed, and opened only where it is used.
 
-The key lies in a file of this node, readable by root alone; neither the log, nor snapshots, nor answers hold clear data.
+The key is the cluster's, which each manager's identity holds; neither the log, nor snapshots, nor answers hold clear data.
 """
 
 from __future__ import annotations
 
 import os
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from common.durable import write_file
 from common.errors import Unavailable
 from common.model import Secret
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-KEY_FILE = "cluster.key"
 NONCE = 12  # bytes before the sealed data
 
 
 class Vault:
-    """Seals with AES-256-GCM, bound to the secret's id: sealed data of one secret does not open as another's."""
+    """Seals with AES-256-GCM, bound to the id of an object: sealed data of one does not open as another's."""
 
-    def __init__(self, root: Path) -> None:
-        self._path = root / KEY_FILE
+    def __init__(self, key: bytes) -> None:
+        self.key = key
 
     def seal(self, id: str, data: bytes) -> bytes:
         nonce = os.urandom(NONCE)
         return nonce + self._cipher.encrypt(nonce, data, id.encode())
 
-    def open(self, secret: Secret) -> Secret:
-        """`secret` with its data in the clear. Raises Unavailable where this node's key is not the one it was sealed with."""
+    def unseal(self, id: str, sealed: bytes) -> bytes:
+        """Raises Unavailable where this cluster's key is not the one it was sealed with."""
         from cryptography.exceptions import InvalidTag
 
-        sealed = secret.spec.data
         try:
-            data = self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], secret.id.encode())
+            return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], id.encode())
         except InvalidTag:
-            raise Unavailable(f"secret {secret.spec.name} cannot be opened with the key in {self._path}") from None
+            raise Unavailable(f"what is sealed for {id} cannot be opened with this node's cluster key") from None
+
+    def open(self, secret: Secret) -> Secret:
+        """`secret` with its data in the clear. Raises Unavailable."""
+        try:
+            data = self.unseal(secret.id, secret.spec.data)
+        except Unavailable:
+            raise Unavailable(
+                f"secret {secret.spec.name} cannot be opened with this node's cluster key", ("secret", secret.id)
+            ) from None
         return msgspec.structs.replace(secret, spec=msgspec.structs.replace(secret.spec, data=data))
 
     @cached_property
     def _cipher(self) -> AESGCM:
-        # Imported with the first secret: most clusters at rest never need it.
+        # Imported with the first use: a cluster at rest does without.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        if not self._path.exists():
-            write_file(self._path, AESGCM.generate_key(256))
-        return AESGCM(self._path.read_bytes())
+        return AESGCM(self.key)

@@ -19,9 +19,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from common import ids
 from common.durable import write_file
 from common.errors import Conflict, ShoalError, Unavailable
+from common.identity import IdentityFile
 from common.log import configure
 from common.settings import Settings, decode, encode
 from shoal.settings import load
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
             raise ShoalError("shoald needs root: it makes namespaces, mounts and network interfaces")
         configure(settings.log_level, "shoald")
         with _locked("root", settings.root), _locked("state", settings.state):
-            node_id = _node_id(settings.root)
+            node_id = IdentityFile(settings.root).load().node_id
             asyncio.run(_until_signal(_node(settings, node_id)))
     except ShoalError as error:
         sys.stderr.write(f"shoald: {error.message}\n")
@@ -174,11 +174,3 @@ def _locked(name: str, folder: Path) -> Iterator[None]:
                 f"another shoald already uses the {name} folder {folder}: stop it or choose another --{name}"
             ) from None
         yield
-
-
-def _node_id(root: Path) -> str:
-    """This node's id, made at its first start and kept."""
-    path = root / "node-id"
-    if not path.exists():
-        write_file(path, ids.object_id().encode())
-    return path.read_text().strip()

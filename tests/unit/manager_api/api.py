@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -65,10 +64,10 @@ class Api:
 
 
 @asynccontextmanager
-async def api(folder: Path) -> AsyncIterator[Api]:
+async def api() -> AsyncIterator[Api]:
     async with open_store(MemoryLog()) as store:
         await store.commit(seed(store.view(), NODE, POOLS))
-        vault = Vault(folder)
+        vault = Vault(bytes(32))
         context = Context(store, Dispatcher(store), vault, NODE, POOLS)
         async with TestClient(TestServer(application(routes(context)))) as client:
             made = Api(store, client, vault)

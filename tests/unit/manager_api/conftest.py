@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -9,6 +8,6 @@ from tests.unit.manager_api.api import Api, api
 
 
 @pytest.fixture
-async def manager(tmp_path: Path) -> AsyncIterator[Api]:
-    async with api(tmp_path) as made:
+async def manager() -> AsyncIterator[Api]:
+    async with api() as made:
         yield made

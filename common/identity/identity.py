@@ -1,0 +1,58 @@
+"""What a node is. Written by the daemon of the node alone (common/identity/file.py keeps it)."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from common.identity.certificate import BACKDATED, Certificate
+from common.ids import object_id
+
+KEY_SIZE = 32  # bytes: AES-256
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`tls`: the certificate's private key, PEM. `cluster`: what the Vault seals with, on managers. `log`: of this member's Raft log.
+
+    An empty `log` is that of a node whose log is still in the clear.
+    """
+
+    tls: str = ""
+    cluster: bytes = b""
+    log: bytes = b""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """A node's id, cluster and role with what proves them. A node that is a cluster of its own has no `cluster_id`.
+
+    `keys` is None while a manager is locked; then they lie in `sealed`. Addresses are host:port, `data_path` is a host;
+    `certificate` is the node's own, with the intermediates that lead to a root, and `roots` is a bundle, all PEM.
+    """
+
+    node_id: str
+    cluster_id: str = ""
+    role: str = "manager"  # what the certificate says: worker or manager
+    listen: str = ""  # where the manager serves other nodes; empty: nothing listens
+    advertise: str = ""  # where others reach it
+    data_path: str = ""  # empty: the host of `advertise`
+    managers: list[str] = []  # newest knowledge first
+    certificate: str = ""
+    roots: str = ""
+    keys: Keys | None = None
+    sealed: bytes = b""
+
+    @property
+    def renew_at(self) -> float:
+        """When the certificate's half-life is over, in Unix seconds; infinity where there is none."""
+        if not self.certificate:
+            return float("inf")
+        own = Certificate.of_pem(self.certificate)
+        issued = own.not_before + BACKDATED
+        return ((issued if issued < own.not_after else own.not_before) + own.not_after) / 2
+
+
+def first_identity(node_id: str = "", cluster_key: bytes = b"") -> Identity:
+    """A cluster of one, as at a node's first start."""
+    keys = Keys(cluster=cluster_key or os.urandom(KEY_SIZE))
+    return Identity(node_id=node_id or object_id(), keys=keys)
