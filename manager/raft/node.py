@@ -1,19 +1,24 @@
 """The driver around the core: it alone knows time, disk, peers and the machine, and carries out each Ready in order.
 
 Everything that waits goes into one Ready, so into one write and one fdatasync, which run in a thread. What entries mean
-belongs to the machine, how messages travel to the transport.
+belongs to the machine, how messages travel to the transport, who takes part to membership.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from common.errors import NoSpace, Unavailable
 from manager.raft.compactor import Compactor
-from manager.raft.core import Core, Entry, EntryKind, InstallSnapshot, Message, Ready, Role, Settings
+from manager.raft.core import Config, Core, Entry, EntryKind, InstallSnapshot, Message, Ready, Role, Settings
+from manager.raft.membership import Hearing, Membership
+from manager.raft.numbers import Numbers
+from manager.raft.pulse import Pulse
+from manager.raft.sending import Sending
 from manager.raft.storage import Storage
 from manager.raft.transport import Transport
 from manager.raft.waiters import Barriers, Proposals, no_leader, unwrap
@@ -22,36 +27,53 @@ from manager.store.log import Machine
 
 class Options(msgspec.Struct, frozen=True):
     """`tick` in seconds; `patience` in ticks, how long a proposal waits for a quorum; `snapshot_every` and `keep` in
-    entries: how many make a snapshot worth while, how many stay in memory for slow followers."""
+    entries: how many make a snapshot worth while, how many stay in memory for slow followers. `observe` is told how many
+    seconds each commit took."""
 
     tick: float = 0.1
     patience: int = 100
     snapshot_every: int = 10_000
     keep: int = 500
     core: Settings = Settings()
+    observe: Callable[[float], None] = lambda seconds: None
 
 
 class Node:
-    """One member. `run` is its life, until `stop`."""
+    """One member; `own` is the address that it listens at and its birth. `run` is its life, until `stop`."""
 
-    def __init__(self, core: Core, storage: Storage, machine: Machine, transport: Transport, options: Options) -> None:
+    def __init__(
+        self,
+        core: Core,
+        storage: Storage,
+        machine: Machine,
+        transport: Transport,
+        options: Options,
+        own: tuple[str, str] = ("", ""),
+    ) -> None:
         self._core = core
         self._storage = storage
         self._machine = machine
         self._transport = transport
         self._options = options
+        self._own = own
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="raft-disk")
         self._compactor = Compactor(core, storage, machine, self._disk, options.snapshot_every, options.keep)
         self._wake = asyncio.Event()
         self._stopping = False
-        self._now = 0  # ticks
         self._applied = core.state.log.handed
-        self._proposals = Proposals()
+        self._proposals = Proposals(options.observe)
         self._barriers = Barriers()
         self._leader = ""
         self._led = 0  # the term in which `is_leader` became true
         self._leading, self._following = asyncio.Event(), asyncio.Event()
         self._following.set()
+        self._config = Config()
+        self._turned = Pulse()
+        self._hearing = Hearing(core)
+        self._sending = Sending(core, storage, transport, self._wake.set)
+        self.membership = Membership(
+            core, self._hearing, self._turned, options.patience, self._wake.set, self._sending.busy
+        )
 
     # -- what others call
 
@@ -59,7 +81,8 @@ class Node:
         """See Log.propose."""
         if leading and not self.is_leader():
             raise no_leader()
-        future = self._proposals.add(data, self._now + self._options.patience, self._led if leading else 0)
+        deadline = self._hearing.now + self._options.patience
+        future = self._proposals.add(data, deadline, self._led if leading else 0)
         self._wake.set()
         return await future
 
@@ -75,14 +98,35 @@ class Node:
 
     def deliver(self, message: Message) -> None:
         """A peer's message came in."""
-        self._core.step(message)
-        self._wake.set()
+        if message.to == self._core.state.id:
+            self._hearing.heard(message.sender)
+            self._core.step(message)
+            self._wake.set()
 
     def is_leader(self) -> bool:
         return self._leading.is_set()
 
     async def leadership(self, wanted: bool) -> None:
         await (self._leading if wanted else self._following).wait()
+
+    async def joined(self) -> None:
+        """Return once this member is a voter."""
+        while self._core.state.id not in self._core.state.config.voters:
+            await self._turned.wait()
+
+    def numbers(self) -> Numbers:
+        state = self._core.state
+        return Numbers(
+            leader=state.leader,
+            term=state.term,
+            commit=state.log.commit,
+            applied=self._applied,
+            last=state.log.last,
+            snapshot=state.log.snapshot.index,
+            waiting=self._proposals.count,
+            log_bytes=self._storage.log_bytes,
+            snapshot_bytes=self._storage.snapshot_bytes,
+        )
 
     def stop(self) -> None:
         self._stopping = True
@@ -98,29 +142,34 @@ class Node:
                 while not self._stopping:
                     await self._turn(group)
                 ticker.cancel()
+                self._sending.stop()
         finally:
             self._disk.shutdown()
             self._proposals.fail(Unavailable("the log is closed: no change can be committed"))
             self._barriers.fail(Unavailable("the log is closed: it cannot tell what is committed"))
+            self._turned.close(Unavailable("the log is closed: its members cannot be changed"))
 
     async def _turn(self, group: asyncio.TaskGroup) -> None:
         self._wake.clear()
         self._offer()
+        self._watch_members()
         ready = self._core.ready()
         if ready is not None:
-            await self._carry_out(ready)
+            await self._carry_out(ready, group)
         self._watch_leader()
-        await self._compactor.turn(group, self._applied, self._now, self._wake)
+        await self._compactor.turn(group, self._applied, self._hearing.now, self._wake)
+        self._turned.beat()
         if ready is None:
             await self._wake.wait()
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self._options.tick)
-            self._now += 1
+            self._hearing.now += 1
             self._core.tick()
-            self._proposals.expire(self._now)
-            if self._now % self._options.core.election == 0:
+            self._sending.tick()
+            self._proposals.expire(self._hearing.now)
+            if self._hearing.now % self._options.core.election == 0:
                 self._barriers.retry()
             self._wake.set()
 
@@ -130,12 +179,15 @@ class Node:
         self._proposals.fence(state.term if state.role is Role.LEADER else 0)
         if (entries := self._proposals.queued()) and self._core.propose(entries) >= 0:
             self._proposals.offered()
-        if self._core.state.leader and (ticket := self._barriers.ticket()):
+        if state.leader and (ticket := self._barriers.ticket()):
             self._core.read(ticket)
 
-    async def _carry_out(self, ready: Ready) -> None:
+    async def _carry_out(self, ready: Ready, group: asyncio.TaskGroup) -> None:
         for message in ready.messages:
-            self._transport.send(await self._complete(message))
+            if isinstance(message, InstallSnapshot):
+                self._sending.start(group, message)
+            else:
+                self._transport.send(message)
         if ready.must_persist and not await self._persist(ready):
             return
         if ready.snapshot is not None:
@@ -149,13 +201,6 @@ class Node:
         for read in ready.reads:
             self._barriers.answered(read.ticket, read.index)
         self._barriers.applied(self._applied)
-
-    async def _complete(self, message: Message) -> Message:
-        """The core knows snapshots without their data."""
-        if not isinstance(message, InstallSnapshot):
-            return message
-        snapshot = await asyncio.to_thread(self._storage.load_snapshot)
-        return msgspec.structs.replace(message, snapshot=snapshot)
 
     async def _persist(self, ready: Ready) -> bool:
         """Write until it is done: a full disk fails the proposals, and is tried again. False where the end came first."""
@@ -179,9 +224,8 @@ class Node:
         state = self._core.state
         if state.leader != self._leader:
             if self._leader:
-                self._proposals.fail(
-                    Unavailable("the leading manager changed; the change may still commit"), offered=True
-                )
+                lost = Unavailable("the leading manager changed; the change may still commit")
+                self._proposals.fail(lost, offered=True)
                 self._barriers.retry()
             self._leader = state.leader
         # Who leads has seen all that was committed before: loops must not start on an old view.
@@ -192,3 +236,10 @@ class Node:
         else:
             self._leading.clear()
             self._following.set()
+
+    def _watch_members(self) -> None:
+        if self._core.state.config is not self._config:
+            self._config = self._core.state.config
+            self._transport.members(self._config)
+        if self.is_leader():
+            self.membership.keep_own(*self._own)

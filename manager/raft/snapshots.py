@@ -57,6 +57,11 @@ class SnapshotFiles:
         aside.rename(path)
         sync_folder(self._folder)
 
+    @property
+    def total(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self._folder.glob("*.snap"))
+
     def release(self, index: int) -> None:
         """Delete snapshots older than the one at `index`."""
         for path in self._folder.glob("*.snap"):

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
-from common.durable import sync_folder
+import msgspec
+
+from common.durable import sync_folder, write_file
 from common.errors import Conflict, ShoalError
-from manager.raft.core import Config, Durable, Entry, HardState, Ready, Snapshot
+from manager.raft.core import Config, Durable, Entry, EntryKind, HardState, Ready, Snapshot
+from manager.raft.core.types import encode_config
 from manager.raft.snapshots import SnapshotFiles
 from manager.raft.wal import SEGMENT, Record, Wal
 
+PIECE = 1 << 20  # bytes of a snapshot that are sent at once
+
 
 class Storage:
-    """`load` comes first. All methods block: call them off the event loop."""
+    """`open` comes first, then `load`. All methods block: call them off the event loop."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,12 +33,22 @@ class Storage:
         self._snapshots = SnapshotFiles(folder / "snapshots")
         self._hard_state = HardState()
         self._lock = -1
+        self.birth = ""
+
+    def open(self) -> str:
+        """Keep other processes away; the birth of what is on disk: a new one for an empty folder, "" where it is older
+        than births are. Raises Conflict where another process uses the folder."""
+        self._lock_folder()
+        path = self._folder / "birth"
+        if path.exists():
+            self.birth = path.read_text()
+        elif not (self._folder / "snapshots").exists():
+            self._be_born()
+        return self.birth
 
     def load(self, bootstrap: Config) -> Durable:
         """What was durable when the last process ended. A new member starts with the configuration `bootstrap` (empty
-        where it waits for a leader to add it). Raises ShoalError where the files are damaged, Conflict where another
-        process uses them."""
-        self._lock_folder()
+        where it waits for a leader to add it). Raises ShoalError where the files are damaged."""
         self._snapshots.tidy()
         snapshot = self._snapshots.load()
         if snapshot is None:
@@ -46,6 +63,18 @@ class Storage:
             entries = []
         sync_folder(self._folder)
         return Durable(self._hard_state, snapshot, [entry for entry in entries if entry.index > snapshot.index])
+
+    def stand_alone(self, durable: Durable, member: str, address: str) -> Durable:
+        """Make `member` the only one, in a new life that the former others do not know, and all that is in its log
+        committed: any of it may have been acknowledged."""
+        self._be_born()
+        last = durable.entries[-1].index if durable.entries else durable.snapshot.index
+        config = Config(frozenset([member]), addresses={member: address}, births={member: self.birth})
+        hard_state = HardState(durable.hard_state.term + 1, member, last + 1)
+        entry = Entry(last + 1, hard_state.term, encode_config(config), EntryKind.CONFIG)
+        self._wal.append(Record(hard_state, [entry]))
+        self._hard_state = hard_state
+        return Durable(hard_state, durable.snapshot, [*durable.entries, entry])
 
     def save(self, ready: Ready) -> None:
         """Make a Ready durable. Raises NoSpace with nothing of it written, except perhaps its snapshot."""
@@ -75,11 +104,24 @@ class Storage:
             os.close(self._lock)
             self._lock = -1
 
-    def load_snapshot(self) -> Snapshot:
-        """The newest snapshot with its data, for a follower that needs it."""
+    def open_snapshot(self) -> tuple[Snapshot, Iterator[bytes]]:
+        """The newest snapshot without its data, and that in pieces, for a follower that needs it."""
         snapshot = self._snapshots.load()
         assert snapshot is not None, "load() has put the first one there"
-        return snapshot
+        pieces = (snapshot.data[at : at + PIECE] for at in range(0, len(snapshot.data), PIECE))
+        return msgspec.structs.replace(snapshot, data=b""), pieces
+
+    @property
+    def log_bytes(self) -> int:
+        return self._wal.total
+
+    @property
+    def snapshot_bytes(self) -> int:
+        return self._snapshots.total
+
+    def _be_born(self) -> None:
+        self.birth = secrets.token_hex(8)
+        write_file(self._folder / "birth", self.birth.encode())
 
     def _lock_folder(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

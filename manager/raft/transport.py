@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol
 
-from manager.raft.core import Message
+from common.errors import Unavailable
+from manager.raft.core import Config, InstallSnapshot, Message
 
 
 class Transport(Protocol):
+    def run(self, birth: str, deliver: Callable[[Message], None]) -> AbstractAsyncContextManager[None]:
+        """Carry messages as long as the context is open, and `deliver` what is for this member in this life (`birth`)."""
+
+    def members(self, config: Config) -> None:
+        """These are the members now, and this is where they listen."""
+
     def send(self, message: Message) -> None:
-        """Pass `message` on to `message.to`, or drop it; never waits. An InstallSnapshot already carries its data."""
+        """Pass `message` on to `message.to`, or drop it; never waits."""
+
+    async def send_snapshot(self, message: InstallSnapshot, data: Iterator[bytes]) -> None:
+        """Pass on `message`, whose snapshot has no data, with `data`, which may block; returns once it was delivered.
+        Raises Unavailable where it was not."""
 
 
 class NoTransport:
     """For a group of one, which has nobody to talk to."""
 
+    def run(self, birth: str, deliver: Callable[[Message], None]) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    def members(self, config: Config) -> None:
+        pass
+
     def send(self, message: Message) -> None:
-        raise AssertionError(f"a group of one sends to {message.to}")
+        pass
+
+    async def send_snapshot(self, message: InstallSnapshot, data: Iterator[bytes]) -> None:
+        raise Unavailable(f"{message.to} cannot be reached: this manager does not listen on the network")

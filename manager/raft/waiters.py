@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 import secrets
 import struct
+from collections.abc import Callable
 
 from common.errors import ShoalError, Unavailable
 
 _HEADER = struct.Struct("<8sQ")
 LIMIT = 10_000  # proposals that may wait at once
+Proposal = tuple[int, float, asyncio.Future[int]]  # deadline in ticks, when it began, what its proposer waits for
 
 
 class Proposals:
     """Futures of proposals by number; each resolves to the index of its entry, or to why it did nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, observe: Callable[[float], None]) -> None:
+        """`observe` is told how many seconds passed until each proposal was applied."""
+        self._observe = observe
         self._token = secrets.token_bytes(8)
         self._number = 0
-        self._waiting: dict[int, tuple[int, asyncio.Future[int]]] = {}
+        self._waiting: dict[int, Proposal] = {}
         self._queue: dict[int, bytes] = {}  # not offered to a leader yet
         self._fenced: dict[int, int] = {}  # of these, the ones that only this member may take, and in which term
 
@@ -32,8 +36,9 @@ class Proposals:
         if len(self._waiting) >= LIMIT:
             raise Unavailable(f"{LIMIT} changes wait to be committed already: try again in a moment")
         self._number += 1
-        future = asyncio.get_running_loop().create_future()
-        self._waiting[self._number] = (deadline, future)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[int] = loop.create_future()
+        self._waiting[self._number] = (deadline, loop.time(), future)
         self._queue[self._number] = _HEADER.pack(self._token, self._number) + data
         if term:
             self._fenced[self._number] = term
@@ -45,7 +50,12 @@ class Proposals:
             del self._fenced[number]
             self._queue.pop(number, None)
             if (found := self._waiting.pop(number, None)) is not None:
-                _fail(found[1], no_leader())
+                _fail(found[2], no_leader())
+
+    @property
+    def count(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
 
     def queued(self) -> list[bytes]:
         """The entries that nobody has taken yet."""
@@ -58,17 +68,21 @@ class Proposals:
 
     def resolve(self, entry: bytes, index: int, error: ShoalError | None) -> None:
         token, number = _HEADER.unpack_from(entry)
-        if token != self._token or (found := self._waiting.pop(number, None)) is None or found[1].done():
+        if token != self._token or (found := self._waiting.pop(number, None)) is None:
+            return
+        _, begun, future = found
+        self._observe(future.get_loop().time() - begun)
+        if future.done():
             return
         if error is None:
-            found[1].set_result(index)
+            future.set_result(index)
         else:
-            found[1].set_exception(error)
+            future.set_exception(error)
 
     def expire(self, now: int) -> None:
         """Fail what waited until tick `now`; deadlines were given in order."""
         while self._waiting:
-            number, (deadline, future) = next(iter(self._waiting.items()))
+            number, (deadline, _, future) = next(iter(self._waiting.items()))
             if deadline > now:
                 return
             del self._waiting[number]
@@ -81,7 +95,7 @@ class Proposals:
         for number in [number for number in self._waiting if not (offered and number in self._queue)]:
             self._queue.pop(number, None)
             self._fenced.pop(number, None)
-            _fail(self._waiting.pop(number)[1], error)
+            _fail(self._waiting.pop(number)[2], error)
 
 
 class Barriers:

@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -38,6 +39,14 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 
 
+class Segment(NamedTuple):
+    """`last` is the highest entry index in it."""
+
+    path: Path
+    last: int
+    size: int
+
+
 class Wal:
     """Open by `read_all`, which must be exhausted before the first append. All methods block."""
 
@@ -46,13 +55,18 @@ class Wal:
         self._fd = -1
         self._size = 0
         self._last = 0  # highest entry index in the open segment
-        self._sealed: list[tuple[Path, int]] = []  # older segments and the highest entry index in each
+        self._sealed: list[Segment] = []  # older segments
         self._number = 0
 
     @property
     def size(self) -> int:
         """Bytes in the segment that is written to."""
         return self._size
+
+    @property
+    def total(self) -> int:
+        """Bytes in all segments."""
+        return self._size + sum(segment.size for segment in self._sealed)
 
     def read_all(self) -> Iterator[Record]:
         """Every record in order. Cuts a torn end off, raises ShoalError on damage before it."""
@@ -68,7 +82,7 @@ class Wal:
                 yield record
             if end < len(data):
                 self._cut(path, data, end, last=path == segments[-1])
-            self._sealed.append((path, self._last))
+            self._sealed.append(Segment(path, self._last, end))
         self._reopen(segments)
 
     def append(self, record: Record) -> None:
@@ -98,13 +112,13 @@ class Wal:
             raise
         sync_folder(self._folder)
         os.close(self._fd)
-        self._sealed.append((self._path(self._number), self._last))
+        self._sealed.append(Segment(self._path(self._number), self._last, self._size))
         self._number, self._fd, self._size, self._last = self._number + 1, fd, len(data), 0
 
     def release(self, index: int) -> None:
         """Delete the oldest segments that hold no entry behind `index`."""
-        while self._sealed and self._sealed[0][1] <= index:
-            self._sealed.pop(0)[0].unlink()
+        while self._sealed and self._sealed[0].last <= index:
+            self._sealed.pop(0).path.unlink()
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -136,10 +150,9 @@ class Wal:
 
     def _reopen(self, segments: list[Path]) -> None:
         if segments:
-            path, self._last = self._sealed.pop()
+            path, self._last, self._size = self._sealed.pop()
             self._number = int(path.stem, 16)
             self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            self._size = path.stat().st_size
         else:
             self._number, self._fd, self._size = 1, _create(self._path(1)), 0
             sync_folder(self._folder)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from common.errors import Conflict, Unavailable
-from manager.raft.core import Config, Core, Message, Settings
+from manager.raft.core import Config, Core, InstallSnapshot, Message, Settings
 from manager.raft.core.messages import Heartbeat
 from manager.raft.node import Node, Options
 from manager.raft.storage import Storage
 from tests.harness.logs import Recorder
 from tests.harness.wait import eventually
 
+replace = msgspec.structs.replace
 IDS = ("a", "b", "c")
 OPTIONS = Options(tick=0.005, patience=400, snapshot_every=20, keep=5, core=Settings(election=20, heartbeat=4))
 
@@ -30,6 +33,16 @@ class Network:
 
     def send(self, message: Message) -> None:
         asyncio.get_running_loop().call_soon(self._deliver, message)
+
+    def run(self, birth: str, deliver: Callable[[Message], None]) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    def members(self, config: Config) -> None:
+        pass
+
+    async def send_snapshot(self, message: InstallSnapshot, data: Iterator[bytes]) -> None:
+        whole = b"".join(data)
+        self.send(replace(message, snapshot=replace(message.snapshot, data=whole)))
 
     def _deliver(self, message: Message) -> None:
         node = self.nodes.get(message.to)
@@ -46,6 +59,7 @@ class Group:
 
     def start(self, id: str) -> None:
         storage, machine = Storage(self._folder / id), Recorder()
+        storage.open()
         durable = storage.load(Config(voters=frozenset(IDS)))
         if durable.snapshot.index:
             machine.restore(durable.snapshot.index, durable.snapshot.data)

@@ -8,6 +8,7 @@ from typing import Any
 
 from manager.raft.core import election, reads, replication
 from manager.raft.core import messages as m
+from manager.raft.core.progress import Flow
 from manager.raft.core.state import Ready, Role, Settings, State
 from manager.raft.core.types import Config, Durable, EntryKind, HardState, Snapshot, encode_config
 
@@ -68,6 +69,17 @@ class Core:
     def transfer(self, to: str) -> bool:
         """As leader: hand over to `to` once it holds the whole log. Given up after an election timeout."""
         return election.transfer(self.state, to)
+
+    def snapshot_under_way(self, to: str) -> None:
+        """The snapshot for `to` is still being sent: do not take it for lost."""
+        if (progress := self.state.progress.get(to)) is not None:
+            progress.quiet = 0
+
+    def snapshot_lost(self, to: str) -> None:
+        """The snapshot for `to` did not arrive: find out anew what it lacks."""
+        progress = self.state.progress.get(to)
+        if progress is not None and progress.flow is Flow.SNAPSHOT:
+            progress.probe()
 
     def compact(self, snapshot: Snapshot, keep: int) -> None:
         """`snapshot` (without data) is durable: forget the log up to it, but for the newest `keep` entries."""

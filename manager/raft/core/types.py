@@ -21,11 +21,13 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """Who takes part. Learners receive entries but neither vote nor count; `addresses` say where members listen."""
+    """Who takes part. Learners receive entries but neither vote nor count; `addresses` say where members listen, `births`
+    which life a member lives: one whose disk was lost begins another, and what its old one promised is void."""
 
     voters: frozenset[str] = frozenset()
     learners: frozenset[str] = frozenset()
     addresses: dict[str, str] = {}
+    births: dict[str, str] = {}
 
     @property
     def members(self) -> list[str]:
