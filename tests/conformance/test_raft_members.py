@@ -1,0 +1,218 @@
+"""Managers that come and go while the group works: real time and disks, the network a function call."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from common.errors import Conflict, Unavailable
+from tests.harness.raft_group import Group, Network
+from tests.harness.wait import eventually
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+@pytest.fixture
+async def group(tmp_path: Path, network: Network) -> AsyncIterator[Group]:
+    made = Group(tmp_path, network.transport, lambda id: f"{id}.example:2377")
+    yield made
+    network.cut = set()
+    await made.close()
+
+
+def numbered(name: str, count: int) -> list[bytes]:
+    return [f"{name} {n}".encode() for n in range(count)]
+
+
+async def test_a_group_of_one_grows_to_three_and_all_have_everything(group: Group) -> None:
+    await group.start("a")
+    await group.write("a", *numbered("early", 50))  # by now the log was cut: the others need a snapshot
+    await group.join("b")
+    await group.join("c")
+    await group.write("c", *numbered("late", 10))
+    await group.equal()
+    assert sorted(group.machines["c"].data) == sorted(numbered("early", 50) + numbered("late", 10))
+    members = group.logs["a"].members()
+    assert [(m.id, m.address, m.voter, m.leader, m.reachable) for m in members] == [
+        ("a", "a.example:2377", True, True, True),
+        ("b", "b.example:2377", True, False, True),
+        ("c", "c.example:2377", True, False, True),
+    ]
+    await eventually(lambda: group.logs["b"].members()[2].voter)
+    assert group.logs["b"].leader == "a"
+
+
+async def test_who_waits_to_be_added_has_nothing_and_leads_nothing(group: Group) -> None:
+    log = await group.start("b", joins=True)
+    assert not log.is_leader()
+    assert log.members() == []
+    joined = asyncio.ensure_future(log.joined())
+    await group.start("a")
+    await group.logs["a"].add("b", "b.example:2377", log.birth)
+    await joined
+    await log.barrier()
+
+
+async def test_adding_again_changes_nothing_but_the_address(group: Group) -> None:
+    await group.begin("a", "b")
+    before = group.logs["a"].numbers().last
+    await group.logs["a"].add("b", "b.example:2377", group.logs["b"].birth)
+    assert group.logs["a"].numbers().last == before
+    await group.logs["a"].add("b", "elsewhere.example:2377", group.logs["b"].birth)
+    assert group.logs["a"].members()[1].address == "elsewhere.example:2377"
+
+
+async def test_only_the_leader_changes_members(group: Group) -> None:
+    await group.begin("a", "b", "c")
+    for wish in (group.logs["b"].add("d", "d.example:2377", "x"), group.logs["b"].remove("c")):
+        with pytest.raises(Unavailable, match="does not lead"):
+            await wish
+
+
+async def test_proposals_go_on_while_a_member_does_not_catch_up(group: Group) -> None:
+    await group.begin("a", "b")
+    adding = asyncio.ensure_future(group.logs["a"].add("c", "c.example:2377", "not there"))
+    await eventually(lambda: len(group.logs["a"].members()) == 3)
+    await group.write("b", *numbered("meanwhile", 20))
+    assert not adding.done()
+    assert not group.logs["a"].members()[2].voter
+    adding.cancel()
+    await group.logs["a"].remove("c")
+    assert [m.id for m in group.logs["a"].members()] == ["a", "b"]
+
+
+async def test_who_cannot_be_reached_is_told_of_in_a_sentence(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    await group.start("a")
+    monkeypatch.setattr(group.logs["a"]._running().membership, "_patience", 20)
+    with pytest.raises(Unavailable, match=r"manager c at c.example:2377 does not take the log"):
+        await group.logs["a"].add("c", "c.example:2377", "not there")
+    assert not group.logs["a"].members()[1].voter
+
+
+async def test_a_follower_leaves(group: Group) -> None:
+    await group.begin("a", "b", "c")
+    await group.logs["a"].remove("c")
+    await group.logs["a"].remove("c")
+    await group.stop("c")
+    await group.write("b", b"x")
+    assert [m.id for m in group.logs["a"].members()] == ["a", "b"]
+
+
+async def test_the_leader_leaves_after_it_handed_over(group: Group) -> None:
+    await group.begin("a", "b", "c")
+    with pytest.raises(Unavailable, match="the new leader can remove it"):
+        await group.logs["a"].remove("a")
+    new = await group.leader()
+    assert new != "a"
+    await group.logs[new].remove("a")
+    await group.stop("a")
+    await group.write(new, b"x")
+    assert [m.id for m in group.logs[new].members()] == ["b", "c"]
+
+
+async def test_two_become_one_whoever_leaves(group: Group) -> None:
+    await group.begin("a", "b")
+    with pytest.raises(Unavailable):
+        await group.logs["a"].remove("a")
+    await group.leader("b")
+    await group.logs["b"].remove("a")
+    await group.stop("a")
+    await group.write("b", b"alone")
+
+
+async def test_the_last_manager_stays(group: Group) -> None:
+    await group.start("a")
+    with pytest.raises(Conflict, match="a is the last manager"):
+        await group.logs["a"].remove("a")
+
+
+async def test_a_removal_that_would_lose_the_quorum_is_refused(group: Group, network: Network) -> None:
+    await group.begin("a", "b", "c")
+    network.cut = {"c"}
+    await eventually(lambda: not group.logs["a"].members()[2].reachable)
+    with pytest.raises(Conflict, match=r"removing the manager b would lose the quorum: of the 2 managers left only 1"):
+        await group.logs["a"].remove("b")
+    await group.logs["a"].remove("c")
+    await group.write("a", b"two are left")
+
+
+async def test_a_clean_stop_hands_over_at_once(group: Group) -> None:
+    await group.begin("a", "b", "c")
+    term = group.logs["a"].numbers().term
+    await group.stop("a")
+    assert any(log.numbers().term == term + 1 for log in group.logs.values()), "nobody stood before the old one ended"
+    await group.write(await group.leader(), b"x")
+
+
+async def test_a_member_whose_disk_was_lost_is_added_anew(group: Group) -> None:
+    await group.begin("a", "b", "c")
+    await group.write("a", *numbered("kept", 30))
+    await group.stop("c")
+    shutil.rmtree(group.folder("c"))
+    log = await group.start("c", joins=True)
+    await group.write("a", b"while c knows nothing")
+    assert group.machines["c"].data == [], "an empty disk must not take part under its old name"
+    await group.logs["a"].add("c", group.address("c"), log.birth)
+    await group.equal()
+    assert len(group.machines["c"].data) == 31
+
+
+async def test_a_lost_disk_cannot_be_replaced_without_a_quorum(group: Group) -> None:
+    await group.begin("a", "b")
+    await group.stop("b")
+    shutil.rmtree(group.folder("b"))
+    log = await group.start("b", joins=True)
+    with pytest.raises((Conflict, Unavailable)):
+        await group.logs["a"].add("b", group.address("b"), log.birth)
+
+
+async def test_one_that_is_left_goes_on_alone_and_nothing_is_lost(group: Group, network: Network) -> None:
+    await group.begin("a", "b", "c")
+    await group.write("b", *numbered("acknowledged", 30))
+    await group.equal()
+    network.cut = {"a", "b"}
+    await group.stop("c")
+    log = await group.start("c", force_new=True)
+    assert log.is_leader()
+    assert sorted(group.machines["c"].data) == sorted(numbered("acknowledged", 30))
+    assert [(m.id, m.voter) for m in log.members()] == [("c", True)]
+    # The former others come back, and must not lead it astray.
+    network.cut = set()
+    await group.leader("a", "b")
+    await group.write("c", *numbered("alone", 30))
+    assert log.is_leader()
+    await group.stop("c")
+    again = await group.start("c")
+    assert again.is_leader()
+    assert len(group.machines["c"].data) == 60
+
+
+async def test_one_that_stands_alone_grows_again(group: Group) -> None:
+    await group.begin("a", "b", "c")
+    await group.write("a", b"x")
+    for id in ("a", "b", "c"):
+        await group.stop(id)
+    await group.start("b", force_new=True)
+    for id in ("a", "c"):
+        shutil.rmtree(group.folder(id))
+        await group.join(id)
+    await group.write("c", b"y")
+    await group.equal()
+    assert group.machines["a"].data == [b"x", b"y"]
+
+
+async def test_numbers_of_a_member(group: Group) -> None:
+    await group.begin("a", "b")
+    await group.write("b", *numbered("x", 60))
+    numbers = group.logs["a"].numbers()
+    assert (numbers.leader, numbers.waiting) == ("a", 0)
+    assert numbers.applied == numbers.commit == numbers.last > 60
+    assert numbers.log_bytes > 0
+    await eventually(lambda: group.logs["a"].numbers().snapshot > 0 and group.logs["a"].numbers().snapshot_bytes > 0)
