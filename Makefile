@@ -2,13 +2,16 @@
 PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test setup lint unit
+.PHONY: demo lab test setup lint unit
 
 setup:
 	@packaging/setup
 
 demo: setup
 	@examples/demo
+
+lab: setup
+	@examples/lab/lab up
 
 lint: setup
 	.venv/bin/ruff check .

@@ -1,0 +1,111 @@
+"""Commands about the whole lab, and those for looking into its hosts."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from examples.lab.commands.base import HOSTS, PASS_ON, root
+from examples.lab.hosts import REPO, Lab
+from examples.lab.layout import Blueprint, Folder
+from examples.lab.links import Fault
+from examples.lab.processes import run
+
+
+@root.command(examples="lab up\nlab up -m 1 -w 4\nlab --name other up -m 5 -w 0 -- --log-level debug")
+@click.option("-m", "--managers", default=3, show_default=True, help="Hosts called manager1, manager2, …")
+@click.option("-w", "--workers", default=2, show_default=True, help="Hosts called worker1, worker2, …")
+@click.option("--disk", default=1024, show_default=True, metavar="MB", help="Size of each host's disk")
+@click.option("--image/--no-image", default=True, help="Load the image of examples/hello on every host")
+@click.argument("flags", nargs=-1)
+@click.pass_obj
+def up(folder: Folder, managers: int, workers: int, disk: int, image: bool, flags: tuple[str, ...]) -> None:
+    """Make the lab and start a shoald on every host. FLAGS are given to each shoald."""
+    blueprint = Blueprint(managers=managers, workers=workers, disk=disk << 20, flags=list(flags))
+    lab = Lab.up(folder, blueprint)
+    if image:
+        run(str(REPO / "examples/hello/build-image"), str(folder.image))
+        lab.load(folder.image)
+    _show(lab)
+
+
+@root.command(examples="lab down\nlab --name other down")
+@click.pass_obj
+def down(folder: Folder) -> None:
+    """End everything in the lab and leave the machine as it was."""
+    Lab.open(folder).down()
+
+
+@root.command(examples="lab status")
+@click.pass_obj
+def status(folder: Folder) -> None:
+    """Show the hosts, their disks, and what is wrong between them."""
+    _show(Lab.open(folder))
+
+
+def _show(lab: Lab) -> None:
+    print(f"{'HOST':10} {'STATE':8} {'ADDRESS':12} {'IPv6':10} {'PID':>8}  DISK")
+    for host in lab.hosts:
+        used, free = lab.rack.used(host.name)
+        pid = host.init.pid if host.init else "-"
+        disk = f"{used >> 20} MB used, {free >> 20} MB free"
+        print(f"{host.name:10} {host.state():8} {host.ip:12} {host.ip6:10} {pid:>8}  {disk}")
+    for link, fault in lab.faults().entries:
+        print(f"{link.source} → {link.target}: {_wrong(fault)}")
+
+
+def _wrong(fault: Fault) -> str:
+    parts = ["cut"] * fault.cut
+    parts += [f"{fault.drop:g} % lost"] * bool(fault.drop)
+    parts += [f"at most {fault.rate} bit/s"] * bool(fault.rate)
+    return ", ".join(parts)
+
+
+@root.command(
+    context_settings=PASS_ON,
+    examples="lab enter worker1\nlab enter manager2 ip -br addr\nlab enter outside curl http://10.77.0.11:8080/",
+)
+@click.argument("host")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def enter(folder: Folder, host: str, command: tuple[str, ...]) -> None:
+    """Run a COMMAND (a shell by default) as a process of a host, or "outside" of all: on the bridge, at 10.77.0.1."""
+    lab = Lab.open(folder)
+    words = command or (os.environ.get("SHELL", "/bin/sh"),)
+    _become(lab.rack.command(*words) if host == "outside" else lab.host(host).command(*words))
+
+
+@root.command(context_settings=PASS_ON, examples="lab docker manager1 node ls\nlab docker worker1 ps")
+@click.argument("host")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def docker(folder: Folder, host: str, arguments: tuple[str, ...]) -> None:
+    """The docker command line against a host's daemon; files and the terminal are this machine's."""
+    _become(["docker", "-H", Lab.open(folder).host(host).url, *arguments])
+
+
+@root.command(context_settings=PASS_ON, examples="lab shoal manager1 service ls\nlab shoal worker2 logs -f web")
+@click.argument("host")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def shoal(folder: Folder, host: str, arguments: tuple[str, ...]) -> None:
+    """The shoal command line against a host's daemon; files and the terminal are this machine's."""
+    _become([sys.executable, "-m", "shoal", "-H", Lab.open(folder).host(host).url, *arguments])
+
+
+@root.command(examples="lab logs manager1\nlab logs -f manager1\nlab logs -n 100 managers", epilog=HOSTS)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes")
+@click.option("-n", "--lines", default=20, show_default=True, help="How many of the last lines")
+@click.argument("hosts")
+@click.pass_obj
+def logs(folder: Folder, hosts: str, follow: bool, lines: int) -> None:
+    """Show the logs of hosts' shoalds; they outlive power cuts."""
+    files = [str(host.log) for host in Lab.open(folder).some(hosts)]
+    _become(["tail", "-n", str(lines), *["-F"] * follow, *files])
+
+
+def _become(command: list[str]) -> None:
+    sys.stdout.flush()
+    os.execvp(command[0], command)
