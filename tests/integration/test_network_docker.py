@@ -156,6 +156,35 @@ def test_a_taken_port_leaves_nothing_behind(shoald: Daemon) -> None:
         until(lambda: not left(), "nothing of the failed start is left")
 
 
+def test_the_first_free_port_of_a_range_is_published(shoald: Daemon) -> None:
+    """The range stays the container's wish: each start takes what is free of it then."""
+    wish = ("-p", "8000-8001:80")
+    with container(shoald, "one", *wish), container(shoald, "two", *wish):
+        assert (published(shoald, "one"), published(shoald, "two")) == ("8000", "8001")
+        refused = shoald.docker_result("run", "-d", "--name", "three", *wish, "busybox", "true")
+        assert "Bind for 0.0.0.0:8000-8001 failed: port is already allocated" in refused.stderr
+        shoald.docker("stop", "-t", "0", "one")
+        shoald.docker("restart", "-t", "0", "two")
+        assert published(shoald, "two") == "8000"
+        shoald.docker("start", "one")
+        assert published(shoald, "one") == "8001"
+        shoald.docker("rm", "three")
+    ours = shoald.shoal("run", "-d", "--name", "four", "--hostname", "four", *wish, "busybox", *WEB)
+    assert (ours.returncode, published(shoald, "four")) == (0, "8000")
+    shoald.docker("rm", "-f", "four")
+    for options in (("-p", "8000-8001:80-82"), ("-p", "8001-8000:80")):
+        assert shoald.docker_result("run", "--rm", *options, "busybox", "true").returncode == 125
+        assert shoald.shoal("run", "--rm", *options, "busybox", "true").returncode == 125
+
+
+def published(shoald: Daemon, name: str) -> str:
+    """The host port of 80/tcp, once a request to it is answered by this container."""
+    port = shoald.docker("port", name, "80/tcp").split()[0].rpartition(":")[2]
+    page = shoald.inside("curl", "-s", f"http://127.0.0.1:{port}/")
+    until(lambda: run(*page, check=False).strip() == name, f"{name} answers at {port}")
+    return port
+
+
 def test_networks_and_addresses_survive_a_kill(shoald: Daemon) -> None:
     with network(shoald, "net"), container(shoald, "web", "--network", "net", "-p", "8080:80"):
         before = inspect(shoald, "net")

@@ -23,7 +23,7 @@ def parse_port(text: str) -> tuple[int, str]:
 
 def _number(number: str, text: str, *, least: int) -> int:
     if not (number.isascii() and number.isdecimal()) or not least <= int(number) <= 65_535:
-        raise InvalidArgument(f"invalid port specification: {text!r}: a port is a number up to 65535")
+        raise InvalidArgument(f"invalid port specification: {text!r}: a port is a number from {least} to 65535")
     return int(number)
 
 
@@ -65,13 +65,12 @@ def _published(number: int, protocol: str, binding: PortBinding) -> Iterator[Por
             ipaddress.ip_address(binding.host_ip)
         except ValueError:
             raise InvalidArgument(f"invalid host address {binding.host_ip!r} of published port {number}") from None
-    first, _, last = binding.host_port.partition("-")
-    low = _number(first, binding.host_port, least=0) if first else 0
-    if last and _number(last, binding.host_port, least=low) != low:
-        raise InvalidArgument(
-            f"invalid host port {binding.host_port!r}: a range for one container port is not supported, name one port"
-        )
-    yield PortMapping(protocol=protocol, container_port=number, host_ip=binding.host_ip, host_port=low)
+    first, dash, last = binding.host_port.partition("-")
+    low = _number(first, binding.host_port, least=1 if dash else 0) if binding.host_port else 0
+    high = _number(last, binding.host_port, least=low) if dash else 0
+    yield PortMapping(
+        protocol=protocol, container_port=number, host_ip=binding.host_ip, host_port=low, last_host_port=high
+    )
 
 
 def completed(config: ContainerConfig, host: HostConfig) -> dict[str, dict[str, object]]:

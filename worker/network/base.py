@@ -26,12 +26,14 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
-    """One published port. `host_port` 0 on the way in asks for an ephemeral one."""
+    """One published port. On the way in, `host_port` 0 asks for an ephemeral one, `last_host_port` for the first that
+    is free from `host_port` up to it."""
 
     protocol: str  # tcp, udp, sctp
     container_port: int
     host_ip: str = ""  # "": 0.0.0.0 and ::
     host_port: int = 0
+    last_host_port: int = 0  # 0: `host_port` alone
 
 
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,19 +28,19 @@ class HostPorts:
     def __init__(self) -> None:
         self._held: dict[tuple[str, str, int], socket.socket | None] = {}
 
-    def take(self, protocol: str, addresses: Iterable[str], port: int) -> int:
-        """Hold `port` (0: a free one) at all addresses, all or none; return it.
+    def take(self, protocol: str, addresses: Iterable[str], port: int, last: int = 0) -> int:
+        """Hold `port` (0: a free one; with `last` the first free one up to it) at all addresses, all or none; return it.
 
         Raises InvalidArgument (an address that is not this host's), ShoalError with Docker's text where it is taken.
         """
         wanted = list(addresses)
-        for last in range(_TRIES - 1, -1, -1):
+        refusal = None
+        for candidate in _candidates(port, last):
             try:
-                return self._take(protocol, wanted, port)
-            except ShoalError:
-                if port or not last:
-                    raise
-        raise AssertionError("unreachable")
+                return self._take(protocol, wanted, candidate)
+            except _Taken as error:
+                refusal = error
+        raise _taken(wanted[0], f"{port}-{last}") if last > port or refusal is None else refusal
 
     def _take(self, protocol: str, addresses: list[str], port: int) -> int:
         held: list[str] = []
@@ -98,11 +98,19 @@ class HostPorts:
         return (protocol, address, port) in self._held or (protocol, wildcard, port) in self._held
 
 
+def _candidates(port: int, last: int) -> Iterable[int]:
+    """What to try, in this order; 0 lets the kernel choose."""
+    if last > port:
+        return range(port, last + 1)
+    return [port] if port else [0] * _TRIES
+
+
 def check_mapping(mapping: PortMapping) -> None:
     """Raises InvalidArgument, Unsupported."""
     if mapping.protocol not in _KINDS:
         raise Unsupported(f"protocol {mapping.protocol!r} cannot be published: tcp, udp and sctp can")
-    if not 0 < mapping.container_port < 65536 or not 0 <= mapping.host_port < 65536:
+    fits = 0 <= mapping.host_port < 65536 and 0 <= mapping.last_host_port < 65536
+    if not 0 < mapping.container_port < 65536 or not fits:
         raise InvalidArgument(f"invalid port mapping {mapping.host_port}:{mapping.container_port}: ports end at 65535")
 
 
@@ -142,8 +150,10 @@ def _refusal(error: OSError, address: str, port: int) -> ShoalError:
     return Forbidden(f"cannot publish port {port} at {address}: {error.strerror}")
 
 
-def _taken(address: str, port: int) -> ShoalError:
+class _Taken(ShoalError):
     """Docker answers 500 here, and clients match on its text."""
-    return ShoalError(
-        f"Bind for {f'[{address}]' if ':' in address else address}:{port} failed: port is already allocated"
-    )
+
+
+def _taken(address: str, port: int | str) -> _Taken:
+    where = f"[{address}]" if ":" in address else address
+    return _Taken(f"Bind for {where}:{port} failed: port is already allocated")

@@ -31,8 +31,8 @@ class Publisher:
             for mapping in wanted:
                 check_mapping(mapping)
                 where = msgspec.structs.replace(mapping, host_ip=_host_ip(mapping.host_ip or host_binding))
-                port = self._ports.take(where.protocol, _addresses(where), where.host_port)
-                taken.append(msgspec.structs.replace(where, host_port=port))
+                port = self._ports.take(where.protocol, _addresses(where), where.host_port, where.last_host_port)
+                taken.append(msgspec.structs.replace(where, host_port=port, last_host_port=0))
         except BaseException:
             self.give(taken)
             raise

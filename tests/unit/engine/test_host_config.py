@@ -31,6 +31,8 @@ def test_published_ports() -> None:
         PortMapping(protocol="tcp", container_port=80, host_ip="127.0.0.1", host_port=8080),
         PortMapping(protocol="udp", container_port=53),
     )
+    ranged = mappings(config, host({"PortBindings": {"80": [{"HostPort": "8000-8010"}]}}))
+    assert ranged == (PortMapping(protocol="tcp", container_port=80, host_port=8000, last_host_port=8010),)
     every = mappings(config, host({"PublishAllPorts": True}))
     assert [mapping.container_port for mapping in every] == [80, 8000, 8001]
 
@@ -38,7 +40,8 @@ def test_published_ports() -> None:
 @pytest.mark.parametrize(
     "bindings",
     [{"80/icmp": [{}]}, {"0/tcp": [{}]}, {"x": [{}]}, {"80": [{"HostPort": "70000"}]}, {"80": [{"HostIp": "host"}]},
-     {"80": [{"HostPort": "80-90"}]}, {"٨٠": [{}]}],
+     {"80": [{"HostPort": "90-80"}]}, {"80": [{"HostPort": "80-"}]}, {"80": [{"HostPort": "-80"}]},
+     {"80-81": [{"HostPort": "80-81"}]}, {"٨٠": [{}]}],
 )  # fmt: skip
 def test_bad_ports(bindings: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):
