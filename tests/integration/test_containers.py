@@ -192,6 +192,17 @@ def test_health_checks_pass_through_their_states(shoald: Daemon) -> None:
     until(lambda: inspect(shoald, "hc")["State"]["Health"]["Status"] == "healthy", "it becomes healthy")
     assert "(healthy)" in shoald.docker("ps")
     assert shoald.docker("ps", "-q", "--filter", "health=healthy") != ""
+    now = str(int(time.time()) + 1)
+    events = shoald.docker(
+        "events", "--since", "0", "--until", now, "--filter", "container=hc", "--format", "{{json .}}"
+    )
+    probe = next(json.loads(line) for line in events.splitlines() if "test -e" in line)["Actor"]["Attributes"]["execID"]
+    actions = [
+        event for event in map(json.loads, events.splitlines()) if probe in event["Actor"]["Attributes"].values()
+    ]
+    assert [event["Action"].partition(":")[0] for event in actions] == ["exec_create", "exec_start", "exec_die"]
+    assert actions[0]["Action"].startswith("exec_create: /bin/sh -c test -e")
+    assert actions[2]["Actor"]["Attributes"]["exitCode"] == "1"
 
 
 def test_a_slow_health_check_times_out(shoald: Daemon) -> None:
@@ -208,6 +219,16 @@ def test_a_slow_health_check_times_out(shoald: Daemon) -> None:
     shoald.docker("run", "-d", "--name", "hc", *check, *SLEEP)
     until(lambda: inspect(shoald, "hc")["State"]["Health"]["Status"] == "unhealthy", "it becomes unhealthy")
     assert "exceeded timeout" in inspect(shoald, "hc")["State"]["Health"]["Log"][-1]["Output"]
+
+
+def test_few_open_files_are_allowed(shoald: Daemon) -> None:
+    """Fewer than the runtime itself needs."""
+    count = ("sh", "-c", "ulimit -n; ulimit -Hn")
+    assert shoald.docker("run", "--rm", "--ulimit", "nofile=10", "busybox", *count).split() == ["10", "10"]
+    shoald.docker("run", "-d", "--name", "few", "--ulimit", "nofile=5:40", *SLEEP)
+    assert (
+        shoald.docker("exec", "few", "sh", "-c", "until [ $(ulimit -n) = 5 ]; do :; done; ulimit -Hn").strip() == "40"
+    )
 
 
 def test_limits_reach_the_container(shoald: Daemon) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.harness.services import Services
 from tests.harness.wait import until
 
@@ -20,6 +22,9 @@ def test_secrets_and_configs_are_files_with_owner_and_mode(services: Services) -
         assert services.exec(task, "stat", "-c", "%u:%g %a", "/run/secrets/pw").strip() == "65534:65534 400"
         assert services.exec(task, "cat", "/etc/app.conf") == "level=1\n"
         assert services.exec(task, "stat", "-c", "%a", "/etc/app.conf").strip() == "444"
+        [shown] = json.loads(docker("inspect", task["Status"]["ContainerStatus"]["ContainerID"]))
+        assert shown["Mounts"] == []
+        assert "Mounts" not in shown["HostConfig"] or shown["HostConfig"]["Mounts"] == []
         used = services.daemon.docker_result("secret", "rm", "password")
         assert used.returncode != 0
         assert "is in use by the following service: app" in used.stderr

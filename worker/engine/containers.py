@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import InvalidArgument
 from common.filters import Filters
 from common.model.container import ContainerConfig, EndpointSettings, HostConfig, NetworkingConfig
+from common.model.shared import Mount
 from common.settings import Settings
 from worker.engine import attaching, creation, listing, pruning, removal, running, stopping, update
 from worker.engine.background import Background
@@ -67,10 +68,18 @@ class Containers:
         return sorted(self._parts.index, key=lambda c: c.record.created, reverse=True)
 
     async def create(
-        self, name: str, config: ContainerConfig, host: HostConfig, networking: NetworkingConfig
+        self,
+        name: str,
+        config: ContainerConfig,
+        host: HostConfig,
+        networking: NetworkingConfig,
+        files: Sequence[Mount] = (),
     ) -> Container:
-        """Raises InvalidArgument, Unsupported, NotFound (image), Conflict (name)."""
-        return (await self.create_with_warnings(name, config, host, networking))[0]
+        """`files` are mounted beside the config's mounts, and shown nowhere: a task's secrets and configs.
+
+        Raises InvalidArgument, Unsupported, NotFound (image), Conflict (name).
+        """
+        return (await creation.create(self._parts, name, config, host, networking, files))[0]
 
     async def create_with_warnings(
         self, name: str, config: ContainerConfig, host: HostConfig, networking: NetworkingConfig

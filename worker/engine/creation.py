@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from common import ids
 from common.errors import Conflict, NotFound
 from common.model.container import ContainerConfig, HostConfig, NetworkingConfig
+from common.model.shared import Mount
 from worker.engine import cleanup
 from worker.engine.container import Container
 from worker.engine.merge import merge
-from worker.engine.mounts import parse_mounts
+from worker.engine.mounts import parse_files, parse_mounts
 from worker.engine.networking import canonical
 from worker.engine.parts import Parts
 from worker.engine.record import MountPoint, Record, State
@@ -27,13 +31,19 @@ ANONYMOUS = "com.docker.volume.anonymous"
 
 
 async def create(
-    parts: Parts, name: str, config: ContainerConfig, host: HostConfig, networking: NetworkingConfig
+    parts: Parts,
+    name: str,
+    config: ContainerConfig,
+    host: HostConfig,
+    networking: NetworkingConfig,
+    files: Sequence[Mount] = (),
 ) -> tuple[Container, list[str]]:
     """The new container and warnings. Raises InvalidArgument, Unsupported, NotFound (image), Conflict (name)."""
     id = ids.hex_id()
     image = _image(parts, config.image)
     with parts.index.reserve(name or parts.index.free_name(), id) as reserved:
         record, warnings = _judge(parts, reserved, id, image, config, host, networking)
+        record = msgspec.structs.replace(record, files=parse_files(files, record.mounts))
         container = Container(record, State(), parts.disk)
         try:
             await _make(parts, container, image)

@@ -18,6 +18,7 @@ from common.ids import hex_id
 from worker.engine.container import Container
 from worker.engine.events import EventBus
 from worker.engine.execspec import ExecWish, process
+from worker.engine.ulimits import tighten
 from worker.runtime.base import ExecSpec, Streams
 from worker.runtime.conmon import ConmonRuntime
 from worker.runtime.execs import ExecProcess
@@ -126,6 +127,7 @@ class Execs:
         except ShoalError as error:
             self._ended(claimed, error.exit_code if isinstance(error, StartFailed) else 126)
             raise
+        tighten(handle.pid, claimed.container.host.ulimits)
         claimed.handle = handle
         self._publish(claimed, f"exec_start: {' '.join(wish.cmd)}")
         handle.on_exit(lambda code: self._died(claimed, code))

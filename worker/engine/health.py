@@ -93,27 +93,28 @@ def _process(container: Container, check: HealthConfig) -> dict[str, Any]:
 
 
 async def _run(parts: Parts, container: Container, spec: ExecSpec, timeout: float) -> tuple[int, str]:
+    """The exit code and the output; with the events of any exec, as Docker has them for its probes."""
+    about, command = {"execID": spec.id}, " ".join(spec.process["args"])
+    parts.publish(container, f"exec_create: {command}", about)
     handle = await parts.runtime.exec(container.id, spec)
+    parts.publish(container, f"exec_start: {command}", about)
     output = bytearray()
     try:
         async with asyncio.timeout(timeout):
             await _collect(handle, output)
-            code = await handle.wait()
+            ended = code = await handle.wait()
     except TimeoutError:
         with suppress(ProcessLookupError):
             os.kill(handle.pid, signal.SIGKILL)
-        await handle.wait()
-        return -1, f"Health check exceeded timeout ({timeout:g}s): {_text(output)}"
+        ended, code = await handle.wait(), -1
+        output[:0] = f"Health check exceeded timeout ({timeout:g}s): ".encode()
     finally:
         handle.streams.close()
-    return code, _text(output)
+    parts.publish(container, "exec_die", about | {"exitCode": str(ended)})
+    return code, output.decode(errors="replace")
 
 
 async def _collect(handle: ExecHandle, output: bytearray) -> None:
     """Read to the end, keep the beginning."""
     while (chunk := await handle.streams.read()) is not None:
         output += chunk[1][: max(0, _OUTPUT - len(output))]
-
-
-def _text(output: bytearray) -> str:
-    return output.decode(errors="replace")

@@ -37,7 +37,7 @@ class Plan:
 
         `shm` is a folder of the host in place of a new /dev/shm.
         """
-        own = [await self._mount(point) for point in self._container.record.mounts]
+        own = [await self._mount(point) for point in (*self._container.record.mounts, *self._container.record.files)]
         taken = {mount["destination"] for mount in own}
         system = [mount for mount in system_mounts(self._container.host, shm) if mount["destination"] not in taken]
         own += [mount for mount in files if mount["destination"] not in taken]

@@ -44,6 +44,13 @@ def parse_mounts(
     return tuple(sorted(points.values(), key=lambda p: p.destination))
 
 
+def parse_files(files: Iterable[Mount], mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
+    """A task's files, which may not lie where its `mounts` are. Raises InvalidArgument."""
+    points = tuple(_parse_mount(file) for file in files)
+    _refuse_duplicates([*mounts, *points])
+    return points
+
+
 def anonymous_volume(destination: str, **changes: object) -> MountPoint:
     """A new volume with a random name, which `docker rm -v` removes."""
     values = {"type": "volume", "destination": destination, "driver": "local", "anonymous": True, "name": ids.hex_id()}

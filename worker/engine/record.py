@@ -41,7 +41,10 @@ class MountPoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A container as it was created. `image` is the user's word for it, `endpoints` are wishes by network name."""
+    """A container as it was created. `image` is the user's word for it, `endpoints` are wishes by network name.
+
+    `files`: a task's secrets and configs, mounted as `mounts` are, but shown nowhere.
+    """
 
     id: str
     name: str
@@ -52,6 +55,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     host: HostConfig
     endpoints: dict[str, EndpointSettings] = {}
     mounts: tuple[MountPoint, ...] = ()
+    files: tuple[MountPoint, ...] = ()
 
     @property
     def command(self) -> list[str]:

@@ -13,6 +13,7 @@ from worker.engine.parts import Parts
 from worker.engine.preparation import create_run
 from worker.engine.removal import remove_ended
 from worker.engine.restart import next_delay
+from worker.engine.ulimits import tighten
 from worker.runtime.base import Exit
 from worker.runtime.faults import StartFailed
 
@@ -46,6 +47,7 @@ async def _launch(parts: Parts, container: Container, *, restart_count: int) -> 
     container.set_state(starting=True)
     try:
         pid = await create_run(parts, container)
+        tighten(pid, container.host.ulimits)
         await container.attach_waiters.connect(parts.runtime, container.id)
         await parts.runtime.start(container.id)
     except BaseException as error:

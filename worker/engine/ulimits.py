@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from common.errors import InvalidArgument
@@ -15,6 +16,7 @@ _NAMES = (
 )  # fmt: skip
 _LIMIT_NUMBERS = {"locks": 10, "sigpending": 11, "msgqueue": 12, "nice": 13, "rtprio": 14, "rttime": 15}
 _SYS_RESOURCE = 24  # the capability's number
+_RUNTIME_FILES = 64  # descriptors: crun limits itself first, and then opens its files
 
 
 def clamp(wanted: Sequence[Ulimit], warnings: list[str]) -> list[Ulimit]:
@@ -39,11 +41,29 @@ def _clamp(limit: Ulimit, warnings: list[str]) -> Ulimit:
 
 
 def oci_limits(limits: Iterable[Ulimit]) -> list[dict[str, object]]:
-    """OCI's process.rlimits."""
+    """OCI's process.rlimits; one below what the runtime itself needs is for `tighten`."""
     return [
         {"type": f"RLIMIT_{limit.name.upper()}", "soft": limit.soft % 2**64, "hard": limit.hard % 2**64}
-        for limit in limits
+        for limit in map(_bearable, limits)
     ]
+
+
+def _bearable(limit: Ulimit) -> Ulimit:
+    if not _is_tight(limit):
+        return limit
+    hard = limit.hard if limit.hard == -1 else max(limit.hard, _RUNTIME_FILES)
+    return Ulimit(name=limit.name, soft=_RUNTIME_FILES, hard=hard)
+
+
+def _is_tight(limit: Ulimit) -> bool:
+    return limit.name == "nofile" and 0 <= limit.soft < _RUNTIME_FILES
+
+
+def tighten(pid: int, limits: Iterable[Ulimit]) -> None:
+    """Give a process that the runtime has made the limits which the runtime could not have worked under."""
+    for limit in filter(_is_tight, limits):
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit.soft, limit.hard))
 
 
 def _number(name: str) -> int:

@@ -55,13 +55,14 @@ class ContainerHost:
                 await self._engine.networks.ensure(attachment.network)
         node = describe(self._engine.settings)
         mine = context(task, node)
-        mounts = self._files.write(task, assignments, node)
+        files = self._files.write(task, assignments, node)
         try:
             container = await self._containers.create(
                 task_name(task),
                 translate.container_config(task, mine),
-                translate.host_config(task, mine, mounts),
+                translate.host_config(task, mine),
                 translate.networking(task),
+                files,
             )
         except BaseException:
             self._files.remove(task.id)

@@ -1,6 +1,6 @@
 """A task's ContainerSpec in the engine's words: ContainerConfig, HostConfig and NetworkingConfig, as Docker maps them.
 
-Pure. Secrets and configs are files that files.py has written; they come in as finished mounts.
+Pure. Secrets and configs are files that files.py writes and the engine mounts beside these.
 """
 
 from __future__ import annotations
@@ -79,13 +79,13 @@ def generic_resources(assigned: Sequence[GenericResource]) -> list[str]:
     return [f"DOCKER_RESOURCE_{kind.upper()}={','.join(values)}" for kind, values in by_kind.items()]
 
 
-def host_config(task: Task, context: Context, files: Sequence[Mount]) -> HostConfig:
-    """`files`: the mounts of the task's secrets and configs."""
+def host_config(task: Task, context: Context) -> HostConfig:
+    """Raises Unsupported, InvalidArgument for what this node cannot do."""
     spec = container_spec(task)
     if spec.isolation not in ("", "default"):
         raise Unsupported(f"isolation {spec.isolation!r} is for Windows only")
     config = HostConfig(
-        mounts=[*(mount_of(mount, context) for mount in spec.mounts), *files],
+        mounts=[mount_of(mount, context) for mount in spec.mounts],
         network_mode=network_mode(task),
         port_bindings={
             f"{port.target_port}/{port.protocol}": [PortBinding(host_port=str(port.published_port or ""))]

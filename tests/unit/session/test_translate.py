@@ -68,7 +68,7 @@ def test_templates_in_hostname_environment_and_mounts() -> None:
     mine = task(hostname="{{.Node.Hostname}}-{{.Task.Slot}}", env=["WHO={{.Task.Name}}"], mounts=[mount])
     config = translate.container_config(mine, ctx(mine))
     assert (config.hostname, config.env) == ("host1-1", ["WHO=web.1.t1"])
-    [made] = translate.host_config(mine, ctx(mine), []).mounts
+    [made] = translate.host_config(mine, ctx(mine)).mounts
     assert (made.source, made.target) == ("data-1", "/web")
     assert made.volume_options is not None
     assert made.volume_options.labels == {"slot": "1"}
@@ -80,8 +80,7 @@ def test_mount_options_pass_unchanged() -> None:
         type="bind", source="/a", target="/b", bind_options=BindOptions(propagation="rshared"), read_only=True
     )
     mine = task(mounts=[mount])
-    extra = Mount(type="bind", source="/x", target="/run/secrets/y")
-    assert translate.host_config(mine, ctx(mine), [extra]).mounts == [mount, extra]
+    assert translate.host_config(mine, ctx(mine)).mounts == [mount]
 
 
 def test_resources() -> None:
@@ -93,11 +92,11 @@ def test_resources() -> None:
     )
     assert mine.spec is not None
     mine = replace(mine, spec=replace(mine.spec, resources=requirements))
-    config = translate.host_config(mine, ctx(mine), [])
+    config = translate.host_config(mine, ctx(mine))
     assert (config.nano_cpus, config.memory, config.memory_reservation, config.memory_swap, config.pids_limit) == (
         5 * 10**8, 100, 50, 120, 7,
     )  # fmt: skip
-    bare = translate.host_config(task(), ctx(task()), [])
+    bare = translate.host_config(task(), ctx(task()))
     assert (bare.memory, bare.memory_swap, bare.pids_limit) == (0, 0, None)
 
 
@@ -106,7 +105,7 @@ def test_dns_and_hosts() -> None:
         hosts=["10.0.0.1 one uno", "10.0.0.2 two"],
         dns_config=DNSConfig(nameservers=["1.1.1.1"], search=["lan"], options=["ndots:1"]),
     )
-    config = translate.host_config(mine, ctx(mine), [])
+    config = translate.host_config(mine, ctx(mine))
     assert config.extra_hosts == ["one:10.0.0.1", "uno:10.0.0.1", "two:10.0.0.2"]
     assert (config.dns, config.dns_search, config.dns_options) == (["1.1.1.1"], ["lan"], ["ndots:1"])
 
@@ -168,7 +167,7 @@ def test_host_mode_ports() -> None:
         PortConfig(target_port=53, protocol="udp"),
     ]
     mine = replace(task(), endpoint_ports=ports)
-    assert translate.host_config(mine, ctx(mine), []).port_bindings == {
+    assert translate.host_config(mine, ctx(mine)).port_bindings == {
         "80/tcp": [PortBinding(host_port="8080")],
         "53/udp": [PortBinding()],
     }
