@@ -46,6 +46,19 @@ def test_a_container_killed_by_its_memory_limit_says_so(shoald: Daemon) -> None:
     shoald.docker("rm", "eater")
 
 
+def test_a_child_killed_for_memory_is_told_while_its_container_runs_on(shoald: Daemon) -> None:
+    script = "sh -c 'x=a; while true; do x=$x$x; done'; sleep 1000"
+    limits = ("--memory", "16m", "--memory-swap", "16m")
+    shoald.docker("run", "-d", "--name", "parent", *limits, "busybox", "sh", "-c", script)
+    until(lambda: _state(shoald, "parent")["OOMKilled"], "the kill is seen")
+    assert _state(shoald, "parent")["Running"] is True
+    shoald.docker("rm", "-f", "parent")
+    heard = shoald.docker(
+        "events", "--since", "10m", "--until", f"{time.time():.9f}", "--filter", "container=parent", "--format", "{{.Action}}"
+    )  # fmt: skip
+    assert heard.split().count("oom") == 1
+
+
 def test_a_fork_bomb_stops_at_its_pids_limit(shoald: Daemon) -> None:
     bomb = "sh -c 'while true; do sleep 1000 & done'; read forever"
     shoald.docker("create", "--name", "forks", "-i", "--pids-limit", "10", "busybox", "sh", "-c", bomb)

@@ -13,7 +13,7 @@ import msgspec
 from common.errors import InvalidArgument, Unsupported
 from common.model.container import Resources
 from worker.engine.ulimits import clamp
-from worker.runtime.cgroups import hierarchies
+from worker.runtime.cgroups import hierarchies, read
 
 _MIN_MEMORY = 6 << 20
 _MAX_SHARES = 262_144  # the kernel's own limit
@@ -171,13 +171,19 @@ def _memory_changes(resources: Resources, warnings: list[str]) -> dict[str, obje
 
 
 def _has(controller: str, v1_file: str, v2_file: str) -> bool:
-    """Whether the kernel has a limit's file. In version 2 the root group has none: a look at any child group tells."""
+    """Whether the kernel has a limit's file; a `v2_file` of "" is in no kernel."""
     where = hierarchies()
     if where.version == 1:
         return controller in where.v1 and (where.v1[controller] / v1_file).exists()
-    return where.v2 is not None and (
-        next(where.v2.glob(f"*/{v2_file}"), None) is not None or not list(where.v2.glob("*/"))
-    )
+    return where.v2 is not None and bool(v2_file) and _has_v2(where.v2, v2_file)
+
+
+def _has_v2(mount: Path, file: str) -> bool:
+    """The root group has no limits: any group below tells, once their controller is on for them, as the first container makes it."""
+    controller = file.partition(".")[0]
+    if controller in read(mount / "cgroup.subtree_control").split():
+        return next(mount.glob(f"*/{file}"), None) is not None or not any(mount.glob("*/"))
+    return controller in read(mount / "cgroup.controllers").split()
 
 
 def _block_io_changes(resources: Resources, warnings: list[str]) -> dict[str, object]:
@@ -195,7 +201,7 @@ def _check_realtime(resources: Resources) -> None:
     period, runtime = resources.cpu_realtime_period, resources.cpu_realtime_runtime
     if not period and not runtime:
         return
-    if not _has("cpu", "cpu.rt_period_us", "cpu.rt.max"):
+    if not _has("cpu", "cpu.rt_period_us", ""):
         raise InvalidArgument("Your kernel does not support CPU real-time scheduler")
     if period < 0 or runtime < 0 or (period and runtime > period):
         raise InvalidArgument("cpu real-time runtime cannot be higher than cpu real-time period")

@@ -84,13 +84,24 @@ def follow(parts: Parts, container: Container) -> None:
 
 
 async def _until_end(parts: Parts, container: Container) -> None:
-    exit = await parts.runtime.wait(container.id)
+    deaf = parts.runtime.on_oom(container.id, lambda: _out_of_memory(parts, container))
+    try:
+        exit = await parts.runtime.wait(container.id)
+    finally:
+        deaf()
     async with container.lock:
         delay = await _finish(parts, container, exit)
     if delay is not None:
         await restart_later(parts, container, delay)
     elif container.host.auto_remove and not container.removing:
         await remove_ended(parts, container)
+
+
+def _out_of_memory(parts: Parts, container: Container) -> None:
+    """The kernel has killed one of its processes; the container itself may run on."""
+    if not container.state.oom_killed:
+        container.set_state(oom_killed=True)
+        parts.publish(container, "oom")
 
 
 async def _finish(parts: Parts, container: Container, exit: Exit) -> float | None:
@@ -102,7 +113,7 @@ async def _finish(parts: Parts, container: Container, exit: Exit) -> float | Non
         finished_at=exit.finished_at, restart_count=state.restart_count + (delay is not None),
     )  # fmt: skip
     seconds = (exit.finished_at - state.started_at).total_seconds() if state.started_at else 0
-    if exit.oom_killed:
+    if exit.oom_killed and not state.oom_killed:
         parts.publish(container, "oom")
     parts.publish(container, "die", {"exitCode": str(exit.code), "execDuration": str(max(0, int(seconds)))})
     try:

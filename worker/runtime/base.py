@@ -6,7 +6,7 @@ container is for (restart policy, health, names) is worker/engine's; its root fi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,6 +76,9 @@ class Runtime(Protocol):
 
     async def wait(self, id: str) -> Exit:
         """Wait for the container's end; returns at once where it has ended already. Any number of callers may wait."""
+
+    def on_oom(self, id: str, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` when the kernel first kills one of the container's processes for memory; the answer ends that."""
 
     async def kill(self, id: str, signal: int, *, all: bool = False) -> None: ...
 

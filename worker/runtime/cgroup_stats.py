@@ -89,8 +89,10 @@ def _memory_v1(cgroup: Cgroup) -> dict[str, Any]:
 
 def _memory_v2(cgroup: Cgroup) -> dict[str, Any]:
     folder = cgroup.folder("memory")
+    failures = flat(folder / "memory.events").get("oom", 0)
     return {
         "usage": number(folder / "memory.current") or 0,
+        **({"failcnt": failures} if failures else {}),
         "limit": _limit(number(folder / "memory.max")),
         "stats": flat(folder / "memory.stat"),
     }

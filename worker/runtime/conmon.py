@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal as signals
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,18 @@ class ConmonRuntime:
         if not layout.oom_file.exists() and self._cgroup(layout).oom_kills():
             layout.oom_file.touch()
         return layout.ended() or Exit(255, datetime.now(UTC))
+
+    def on_oom(self, id: str, callback: Callable[[], None]) -> Callable[[], None]:
+        layout = self._layout(id)
+
+        def look() -> None:
+            if layout.oom_file.exists():
+                stop()
+                callback()
+
+        stop = self._inotify.watch(layout.oom_folder, look, writes=False)
+        look()
+        return stop
 
     async def kill(self, id: str, signal: int, *, all: bool = False) -> None:
         """Raises Conflict where the container does not run."""

@@ -32,11 +32,20 @@ def check_options(options: Mapping[str, str]) -> dict[str, str]:
     return dict(options)
 
 
+def mount_command(options: Mapping[str, str]) -> list[str]:
+    """mount(8) without its target. It wants NFS's server before the path, where Docker has it in `addr=`."""
+    device, words = options["device"], [word for word in options.get("o", "").split(",") if word]
+    if options["type"] in ("nfs", "nfs4") and device.startswith(":"):
+        server = next((word.removeprefix("addr=") for word in words if word.startswith("addr=")), "")
+        device = (f"[{server}]" if ":" in server else server) + device
+        words = [word for word in words if not word.startswith("addr=")]
+    return ["mount", "-t", options["type"], *(["-o", ",".join(words)] if words else []), "--", device]
+
+
 async def mount_volume(options: Mapping[str, str], target: Path) -> None:
     """Mount what the options say at `target`; mount(8) knows every file system's own words. Raises ShoalError with its reason."""
-    command = ["mount", "-t", options["type"], *(["-o", options["o"]] if options.get("o") else [])]
     process = await asyncio.create_subprocess_exec(
-        *command, "--", options["device"], str(target),
+        *mount_command(options), str(target),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, complaint = await process.communicate()

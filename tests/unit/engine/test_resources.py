@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import resource
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from worker.engine import resources
 from worker.engine.limits import oci_resources
 from worker.engine.resources import complete
 from worker.engine.ulimits import oci_limits
+from worker.runtime.cgroups import Hierarchies
 
 MB = 1 << 20
 
@@ -106,5 +108,20 @@ def test_what_the_kernel_cannot_limit_is_discarded_with_a_warning(monkeypatch: p
     completed, warnings = complete(limits({"BlkioWeight": 100}))
     assert completed.blkio_weight == 0
     assert "does not support Block I/O weight" in warnings[0]
+    with pytest.raises(InvalidArgument, match="real-time"):
+        complete(limits({"CpuRealtimeRuntime": 1000}))
+
+
+def test_a_version_2_hierarchy_has_what_no_container_has_switched_on_yet(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(resources, "hierarchies", lambda: Hierarchies({}, tmp_path))
+    (tmp_path / "system.slice").mkdir()
+    (tmp_path / "system.slice/memory.max").touch()
+    (tmp_path / "cgroup.controllers").write_text("cpu io memory\n")
+    (tmp_path / "cgroup.subtree_control").write_text("memory\n")
+    weighed, warnings = complete(limits({"BlkioWeight": 100, "Memory": 64 * MB}))
+    assert (weighed.blkio_weight, weighed.memory_swap) == (100, -1)  # memory is on, and has no memory.swap.max
+    assert ["swap" in warning for warning in warnings] == [True]
     with pytest.raises(InvalidArgument, match="real-time"):
         complete(limits({"CpuRealtimeRuntime": 1000}))

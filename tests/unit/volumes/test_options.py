@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.errors import InvalidArgument
-from worker.volumes.options import check_options
+from worker.volumes.options import check_options, mount_command
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,17 @@ def test_kept_as_given(options: dict[str, str]) -> None:
 def test_refused(options: dict[str, str], reason: str) -> None:
     with pytest.raises(InvalidArgument, match=reason):
         check_options(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"type": "tmpfs", "device": "tmpfs"}, ["tmpfs", "--", "tmpfs"]),
+        ({"type": "ext4", "device": "/dev/x", "o": "addr=1,ro"}, ["ext4", "-o", "addr=1,ro", "--", "/dev/x"]),
+        ({"type": "nfs", "device": ":/x", "o": "addr=10.0.0.1,ro"}, ["nfs", "-o", "ro", "--", "10.0.0.1:/x"]),
+        ({"type": "nfs4", "device": ":/x", "o": "addr=fd00::1"}, ["nfs4", "--", "[fd00::1]:/x"]),
+        ({"type": "nfs", "device": "server:/x", "o": "soft"}, ["nfs", "-o", "soft", "--", "server:/x"]),
+    ],
+)
+def test_in_mounts_words(options: dict[str, str], words: list[str]) -> None:
+    assert mount_command(options) == ["mount", "-t", *words]
