@@ -9,23 +9,25 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
 from examples.lab import groups
 from examples.lab.groups import Group
-from examples.lab.layout import Address, Blueprint, Folder, LabError
+from examples.lab.layout import DEFAULT_FOLDER, Address, Blueprint, Folder, LabError
 from examples.lab.links import OTHERS, Faults, Link, between, members
 from examples.lab.processes import Process, run, until
 from examples.lab.rack import Rack, spawn
 
 REPO = Path(__file__).resolve().parents[2]
 SOCKET = "/run/shoal/shoal.sock"
+_GONE = 0.5  # seconds without a sign of shoald after which it has ended
 Part = Literal["all", "shoald", "manager"]
 State = Literal["off", "on", "running", "frozen"]
 
@@ -37,6 +39,7 @@ class Host:
         self.lab = lab
         self.address = address
         self.name, self.ip, self.ip6 = address.name, address.ip, address.ip6
+        self.is_manager = address.is_manager
         self.folder = lab.folder.host(address.name)
         self.log = self.folder / "shoald.log"
         self.group = Group(lab.folder.group, address.name)
@@ -140,9 +143,13 @@ class Host:
 
     def wait(self, timeout: float = 60) -> None:
         """Until its API answers. Raises LabError with the end of its log where shoald has ended or does not answer."""
+        seen = time.monotonic()
 
         def settled() -> bool:
-            return self.answers() or self.shoald is None
+            nonlocal seen
+            if self.shoald is not None:  # it may be missed in the moment in which it becomes another program
+                seen = time.monotonic()
+            return self.answers() or time.monotonic() - seen > _GONE
 
         until(settled, f"{self.name} answers; the end of its log:\n{self.tail()}", timeout=timeout)
         if not self.answers():
@@ -247,12 +254,12 @@ class Lab:
         self.hosts = [Host(self, address) for address in self.addresses]
 
     @classmethod
-    def open(cls, folder: Folder) -> Lab:
+    def open(cls, folder: Folder) -> Self:
         """Raises LabError where there is none."""
         return cls(folder, folder.load())
 
     @classmethod
-    def up(cls, folder: Folder, blueprint: Blueprint, *, start: bool = True) -> Lab:
+    def up(cls, folder: Folder, blueprint: Blueprint, *, start: bool = True) -> Self:
         """Make the lab, boot its hosts and (with `start`) their shoalds. Raises LabError, with nothing left behind."""
         if os.geteuid() != 0:
             raise LabError("the lab needs root: it makes namespaces, mounts and network interfaces")
@@ -283,17 +290,16 @@ class Lab:
         until(lambda: self.rack.process is None and not whole.pids(), "nothing of the lab is left", timeout=20)
         whole.remove()
         shutil.rmtree(self.folder.path, ignore_errors=True)
-        for parent in (self.folder.path.parent,):
-            if parent.exists() and not any(parent.iterdir()):
-                parent.rmdir()
+        with suppress(OSError):
+            DEFAULT_FOLDER.rmdir()  # with the last lab
 
     @property
     def managers(self) -> list[Host]:
-        return [host for host in self.hosts if host.address.is_manager]
+        return [host for host in self.hosts if host.is_manager]
 
     @property
     def workers(self) -> list[Host]:
-        return [host for host in self.hosts if not host.address.is_manager]
+        return [host for host in self.hosts if not host.is_manager]
 
     def host(self, name: str) -> Host:
         """Raises LabError where there is none of this name."""

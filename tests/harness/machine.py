@@ -43,7 +43,7 @@ def snapshot(folders: list[Path], netns: str, cgroup: str) -> Snapshot:
     """Look at mounts below `folders`, links and nftables in `netns`, cgroups named `cgroup`, processes that use the folders."""
     names = [str(folder) for folder in folders]
     return Snapshot(
-        mounts=frozenset(point for point in _mount_points() if point.startswith(tuple(names))),
+        mounts=frozenset(point for point in mount_points() if point.startswith(tuple(names))),
         links=frozenset(_links(netns)),
         nft=_ruleset(netns),
         cgroups=frozenset(str(p) for root in _cgroup_roots() for p in _below(root / cgroup.lstrip("/"))),
@@ -57,7 +57,7 @@ def snapshot(folders: list[Path], netns: str, cgroup: str) -> Snapshot:
     )
 
 
-def _mount_points() -> list[str]:
+def mount_points() -> list[str]:
     return [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
 
 
