@@ -1,13 +1,15 @@
-"""The cluster of one: what a first start, and a cluster left by its user, begin with. Nothing has to be configured."""
+"""The cluster of one: what a first start, and a cluster left by its user, begin with. Nothing has to be configured.
+
+It has no CA and no join tokens yet: those come with `swarm init` (manager/ca/authority.py).
+"""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 
 from common.ids import object_id
 from common.model import Cluster, Network, NetworkSpec, Node, NodeSpec, NodeStatus
-from common.model.node import JoinTokens, ManagerStatus
+from common.model.node import ManagerStatus
 from manager.store.base import Change, Put, View
 
 PREDEFINED = {"com.docker.swarm.predefined": "true"}
@@ -17,7 +19,7 @@ def seed(view: View, node_id: str, pools: Sequence[str]) -> list[Change]:
     """What is missing in `view`: the cluster with its address pools, this node as its manager, the networks that always exist."""
     changes: list[Change] = []
     if not view.count(Cluster):
-        cluster = Cluster(id=object_id(), join_tokens=tokens(), implicit=True, default_addr_pool=[*pools])
+        cluster = Cluster(id=object_id(), implicit=True, default_addr_pool=[*pools])
         changes += [Put(cluster), Put(ingress_network())]
     if view.get(Node, node_id) is None:
         changes.append(Put(manager_node(node_id)))
@@ -39,12 +41,6 @@ def manager_node(node_id: str) -> Node:
 
 def ingress_network() -> Network:
     return Network(id=object_id(), spec=NetworkSpec(name="ingress", driver="overlay", scope="swarm", ingress=True))
-
-
-def tokens() -> JoinTokens:
-    """Join tokens in Swarm's form: prefix, version, digest of the CA, secret."""
-    digest = secrets.token_hex(25)
-    return JoinTokens(worker=f"SWMTKN-1-{digest}-{object_id()}", manager=f"SWMTKN-1-{digest}-{object_id()}")
 
 
 def predefined(network: Network) -> bool:

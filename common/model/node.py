@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from msgspec import field
 
 from common.model.base import Object, Spec
@@ -140,14 +142,39 @@ class JoinTokens(Spec, frozen=True, kw_only=True):
     manager: str = ""
 
 
+class RootCA(Spec, frozen=True, kw_only=True):
+    """A root that issues nodes' certificates. Never leaves the managers.
+
+    `sealed_key` is its private key as the cluster's Vault keeps it, empty where an external CA signs. `cross_signed` is the same
+    root signed by the one before it: nodes that know only that one get there by it.
+    """
+
+    certificate: str
+    sealed_key: bytes = b""
+    cross_signed: str = ""
+
+
+class RootRotation(Spec, frozen=True, kw_only=True):
+    """The root to come. `issuing`: all nodes trust it, and it issues; before that they only learn of it."""
+
+    root: RootCA
+    issuing: bool = False
+
+
 class Cluster(Object, frozen=True, kw_only=True):
-    """`implicit`: made by a first start, not by a user's `swarm init`, which then succeeds once."""
+    """`implicit`: made by a first start, not by a user's `swarm init`, which then succeeds once.
+
+    `removed_nodes` were removed while their certificates were still good: id → when those are over (manager/ca/removal.py).
+    `tls_info.trust_root` is what nodes have to trust: the root's certificate and, while another one takes over, both.
+    """
 
     spec: ClusterSpec = ClusterSpec()
     tls_info: TLSInfo = TLSInfo()
-    root_rotation_in_progress: bool = False
     data_path_port: int = 4789
     default_addr_pool: list[str] = field(default_factory=lambda: ["10.0.0.0/8"])
     subnet_size: int = 24
     join_tokens: JoinTokens = JoinTokens()
+    root_ca: RootCA | None = None
+    root_rotation: RootRotation | None = None
+    removed_nodes: dict[str, datetime] = {}
     implicit: bool = False

@@ -14,7 +14,8 @@ from common.model import Node, NodeSpec
 from manager.api import shapes
 from manager.api.context import Context
 from manager.api.lookup import find
-from manager.store.base import Change, Delete, Put, View
+from manager.ca import removal
+from manager.store.base import Change, Put, View
 from manager.validation.names import check_labels
 
 FILTERS = ("id", "label", "node.label", "membership", "name", "role")
@@ -68,7 +69,7 @@ class Nodes:
                 )
             if node.status.state == "ready" and not force:
                 raise Conflict(f"node {node.id} is not down and can't be removed")
-            return [Delete(node)], None
+            return removal.removed(view, node), None
 
         await self._context.transact(build)
         return http.empty(200)

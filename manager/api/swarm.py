@@ -13,11 +13,16 @@ from msgspec.structs import replace
 
 from common import http
 from common.errors import NotAcceptable, Unavailable, Unsupported, VersionConflict
+from common.identity.tls import Peer
 from common.model import Cluster, ClusterSpec, Config, Network, Node, NodeSpec, Secret, Service, Task
 from common.model.node import ManagerStatus
 from manager.api import shapes
 from manager.api.context import Context
-from manager.bootstrap import manager_node, predefined, seed, tokens
+from manager.bootstrap import manager_node, predefined, seed
+from manager.ca.authority import certify, founded, issuing_root, probe, public
+from manager.ca.endpoints import certified
+from manager.ca.rotation import respecified
+from manager.ca.tokens import make_tokens
 from manager.loops.slots import remove
 from manager.specs import task_spec
 from manager.store.base import Change, Delete, Put, Stored, View
@@ -46,19 +51,26 @@ class Swarm:
         return http.answer(_shown(_cluster(self._context.view)))
 
     async def init(self, request: web.Request) -> web.Response:
+        """Answers the node's id or, where it sends its request for a certificate with it, its certificate."""
         given = await http.body(request, InitRequest)
         check_init(given)
+        context = self._context
+        present = _cluster(context.view)
+        if not present.implicit:
+            raise Unavailable(
+                'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
+            )
+        cluster = founded(_initialized(present, given), context.vault)
+        own = Peer(context.node_id, "manager", cluster.id)
+        certificate = await certify(cluster, context.vault, given.csr, own) if given.csr else ""
 
         def build(view: View) -> tuple[Sequence[Change], None]:
-            cluster = _cluster(view)
-            if not cluster.implicit and not given.force_new_cluster:
-                raise Unavailable(
-                    'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
-                )
-            return [Put(_initialized(cluster, given)), *_own_node(view, self._context.node_id, given)], None
+            return [Put(cluster), *_own_node(view, context.node_id, given)], None
 
-        await self._context.transact(build)
-        return http.answer(self._context.node_id)
+        await context.transact(build)
+        if not given.csr:
+            return http.answer(context.node_id)
+        return http.answer(certified(context, cluster, own, certificate))
 
     async def join(self, _: web.Request) -> web.Response:
         raise Unsupported("joining another cluster is not supported yet: this node is a cluster of its own")
@@ -84,17 +96,15 @@ class Swarm:
         check_spec(spec)
         rotated = [role for role in ("Worker", "Manager") if http.flag(request, f"rotate{role}Token")]
 
+        cluster = _cluster(self._context.view)
+        changed = _with_tokens(respecified(cluster, spec, self._context.vault), rotated)
+        if spec.ca_config != cluster.spec.ca_config:
+            await probe(changed, self._context.vault)
+
         def build(view: View) -> tuple[Sequence[Change], None]:
-            cluster = _cluster(view)
-            if cluster.version.index != seen:
+            if _cluster(view).version.index != seen:
                 raise VersionConflict("update out of sequence", ("swarm", cluster.id))
-            fresh, kept = tokens(), cluster.join_tokens
-            chosen = replace(
-                kept,
-                worker=fresh.worker if "Worker" in rotated else kept.worker,
-                manager=fresh.manager if "Manager" in rotated else kept.manager,
-            )
-            return [Put(replace(cluster, spec=spec, join_tokens=chosen))], None
+            return [Put(changed)], None
 
         await self._context.transact(build)
         return http.empty(200)
@@ -143,18 +153,21 @@ def _cluster(view: View) -> Cluster:
 
 
 def _shown(cluster: Cluster) -> dict[str, Any]:
-    raw = shapes.plain(replace(cluster, implicit=False))
+    hidden = replace(cluster, implicit=False, root_ca=None, root_rotation=None, removed_nodes={})
+    raw = shapes.plain(hidden)
     raw["DefaultAddrPool"] = cluster.default_addr_pool
     raw["SubnetSize"] = cluster.subnet_size
     raw["DataPathPort"] = cluster.data_path_port
-    raw["RootRotationInProgress"] = cluster.root_rotation_in_progress
+    raw["RootRotationInProgress"] = cluster.root_rotation is not None
     raw.setdefault("TLSInfo", {})
     raw["Spec"] = shapes.builtins(cluster.spec) | {"Name": cluster.spec.name}
     raw["Spec"].setdefault("Labels", {})
     for name in ("Orchestration", "Raft", "Dispatcher", "EncryptionConfig"):
         field = {"EncryptionConfig": "encryption_config"}.get(name, name.lower())
         raw["Spec"][name] = shapes.builtins(getattr(cluster.spec, field))
-    raw["Spec"]["CAConfig"] = {"NodeCertExpiry": cluster.spec.ca_config.node_cert_expiry}
+    config = public(cluster.spec.ca_config)
+    raw["Spec"]["CAConfig"] = {"NodeCertExpiry": config.node_cert_expiry} | shapes.builtins(config)
+    raw.setdefault("JoinTokens", {"Worker": "", "Manager": ""})
     raw["Spec"].setdefault("TaskDefaults", {})
     return raw
 
@@ -164,10 +177,26 @@ def _initialized(cluster: Cluster, given: InitRequest) -> Cluster:
         cluster,
         implicit=False,
         spec=with_defaults(given.spec),
-        join_tokens=tokens(),
         data_path_port=given.data_path_port or cluster.data_path_port,
         default_addr_pool=given.default_addr_pool or cluster.default_addr_pool,
         subnet_size=given.subnet_size or cluster.subnet_size,
+    )
+
+
+def _with_tokens(cluster: Cluster, roles: Sequence[str]) -> Cluster:
+    """With new join tokens for those of Worker and Manager. Raises Unavailable where the cluster has no root."""
+    if not roles:
+        return cluster
+    issuing_root(cluster)
+    assert cluster.root_ca is not None
+    fresh, kept = make_tokens(cluster.root_ca.certificate), cluster.join_tokens
+    return replace(
+        cluster,
+        join_tokens=replace(
+            kept,
+            worker=fresh.worker if "Worker" in roles else kept.worker,
+            manager=fresh.manager if "Manager" in roles else kept.manager,
+        ),
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
+from msgspec import field
 from msgspec.structs import replace
 
 from common.errors import InvalidArgument, Unsupported
-from common.model import ClusterSpec
+from common.model import SECOND, ClusterSpec
 from common.model.base import Spec
-from common.model.node import DispatcherConfig, RaftConfig
+from common.model.node import CAConfig, DispatcherConfig, RaftConfig
+
+MIN_EXPIRY = 3600 * SECOND  # of a node's certificate
 
 
 class InitRequest(Spec, frozen=True, kw_only=True):
@@ -22,14 +25,16 @@ class InitRequest(Spec, frozen=True, kw_only=True):
     force_new_cluster: bool = False
     auto_lock_managers: bool = False
     availability: str = "active"
+    csr: str = field(default="", name="CSR")  # of the node that sends it on: it gets its certificate as the answer
     spec: ClusterSpec = ClusterSpec()
 
 
 def with_defaults(spec: ClusterSpec) -> ClusterSpec:
     """Clients send 0 for what their user did not say."""
-    dispatcher, raft, known = spec.dispatcher, spec.raft, RaftConfig()
+    ca, dispatcher, raft, known = spec.ca_config, spec.dispatcher, spec.raft, RaftConfig()
     return replace(
         spec,
+        ca_config=replace(ca, node_cert_expiry=ca.node_cert_expiry or CAConfig().node_cert_expiry),
         dispatcher=dispatcher if dispatcher.heartbeat_period else DispatcherConfig(),
         raft=replace(
             raft,
@@ -60,9 +65,20 @@ def check_init(given: InitRequest) -> None:
 def check_spec(spec: ClusterSpec) -> None:
     if spec.name != "default":
         raise InvalidArgument(f"swarm spec must be named {ClusterSpec().name!r}, not {spec.name!r}")
-    if spec.ca_config.external_cas:
-        raise Unsupported("external certificate authorities are not supported yet")
+    _check_ca(spec.ca_config)
     if spec.dispatcher.heartbeat_period <= 0:
         raise InvalidArgument("dispatcher: heartbeat period must be greater than zero")
     if spec.encryption_config.auto_lock_managers:
         raise Unsupported("locking managers with a key is not supported yet: leave autolock off")
+
+
+def _check_ca(config: CAConfig) -> None:
+    if 0 < config.node_cert_expiry < MIN_EXPIRY or config.node_cert_expiry < 0:
+        raise InvalidArgument("invalid CAConfig: minimum certificate expiry time is 1h0m0s")
+    for ca in config.external_cas:
+        if ca.protocol != "cfssl":
+            raise InvalidArgument(f"invalid external CA: unknown protocol {ca.protocol!r}: use cfssl")
+        if not ca.url.startswith("https://"):
+            raise InvalidArgument(f"invalid external CA {ca.url!r}: an https:// URL is needed")
+        if ca.options:
+            raise Unsupported(f"unknown option of external CA {ca.url}: {', '.join(ca.options)}")

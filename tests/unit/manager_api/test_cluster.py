@@ -65,6 +65,7 @@ async def test_a_bad_init_is_refused(manager: Api, body: dict[str, Any], sentenc
 
 
 async def test_the_cluster_is_updated_in_sequence(manager: Api) -> None:
+    await manager.post("/swarm/init", {})
     swarm = await manager.get("/swarm")
     seen = str(swarm["Version"]["Index"])
     spec = {"Name": "default", "Orchestration": {"TaskHistoryRetentionLimit": 2}}

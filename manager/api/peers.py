@@ -1,0 +1,56 @@
+"""The manager's TLS port, for the cluster's other nodes. Who may do what there is manager/ca/guard.py's work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+from aiohttp import web
+
+from common import http
+from common.errors import Unavailable
+from common.identity.tls import Tls
+from manager.api.context import Context
+from manager.ca.endpoints import Certification
+from manager.ca.guard import Guard
+
+log = structlog.get_logger()
+
+
+def peers_application(routes: Iterable[web.RouteDef], context: Context, cluster_id: str) -> web.Application:
+    """The port's application: `routes` and those for certificates, for who may use them."""
+    guard = Guard(context.store, cluster_id)
+
+    async def guarded(_: web.Application) -> AsyncIterator[None]:
+        watching = asyncio.create_task(guard.run(), name="guard")
+        yield
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+    app = http.application()
+    app.middlewares.append(guard.check)
+    app.cleanup_ctx.append(guarded)
+    app.router.add_routes([*Certification(context).routes(), *routes])
+    return app
+
+
+@asynccontextmanager
+async def serve_peers(app: web.Application, listen: str, tls: Tls) -> AsyncIterator[None]:
+    """Listen on `listen` (host:port) while the context is open. Raises Unavailable where that cannot be."""
+    host, _, port = listen.rpartition(":")
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0, handler_cancellation=True)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls.server).start()
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise Unavailable(f"cannot listen on {listen} for the cluster's other nodes: {reason}") from None
+        log.info("serving nodes", address=listen)
+        yield
+    finally:
+        await runner.cleanup()

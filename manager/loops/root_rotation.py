@@ -1,0 +1,60 @@
+"""Takes a change of the cluster's root through its steps, as the nodes follow. What a step is says manager/ca/rotation.py.
+
+A node that is down may miss the first step: it is led to the new root when it comes back. The last step waits for every
+node, or for its removal: whoever had no certificate by the new root would be shut out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from common.model import Cluster, Node
+from common.model.node import JoinTokens
+from manager.ca.rotation import finished, issuing, must_renew, trusts_both
+from manager.ca.tokens import make_tokens
+from manager.loops.base import Wake
+from manager.store.base import Change, Changed, Put, View
+
+KEY = "root"
+
+
+class RootRotation:
+    name = "root rotation"
+    serial = False
+
+    def __init__(self, tokens: Callable[[str], JoinTokens] = make_tokens) -> None:
+        """`tokens` makes new ones for a root."""
+        self._tokens = tokens
+
+    def keys(self, change: Changed) -> Iterable[str]:
+        return [KEY] if _matters(change) else []
+
+    def start(self, view: View) -> Iterable[str]:
+        return [KEY]
+
+    def reconcile(self, view: View, key: str) -> list[Change | Wake]:
+        cluster = next(iter(view.all(Cluster)), None)
+        if cluster is None or cluster.root_rotation is None:
+            return []
+        nodes = view.all(Node)
+        if cluster.root_rotation.issuing:
+            if any(must_renew(cluster, node) for node in nodes):
+                return []
+            return [Put(finished(cluster, self._tokens(cluster.root_rotation.root.certificate)))]
+        if all(trusts_both(cluster, node) for node in nodes if node.status.state != "down"):
+            return [Put(issuing(cluster))]
+        return []
+
+
+def _matters(change: Changed) -> bool:
+    before, after = change.before, change.after
+    if isinstance(after, Cluster):
+        return after.root_rotation is not None
+    if not isinstance(change.object, Node):
+        return False
+    return not (
+        isinstance(before, Node)
+        and isinstance(after, Node)
+        and before.description.tls_info == after.description.tls_info
+        and before.status.state == after.status.state
+    )
