@@ -36,9 +36,14 @@ class Hearing:
         self._core = core
         self._heard: dict[str, int] = {}
         self.now = 0
+        self.led = 0  # since when this member leads, if it does
 
     def heard(self, id: str) -> None:
         self._heard[id] = self.now
+
+    def is_settled(self) -> bool:
+        """As leader: long enough to have heard of all that are there."""
+        return self.now - self.led > self._core.state.settings.election
 
     def reaches(self, id: str) -> bool:
         state = self._core.state
@@ -86,8 +91,7 @@ class Membership:
 
         def step(config: Config) -> Config | None:
             if id in config.members and birth and config.births.get(id, "") != birth:
-                self._keep_quorum(config, id)
-                return without(config, id)
+                return self._without(config, id)
             return _towards_voter(config, id, address, birth, catching_up)
 
         await self._reach(
@@ -98,15 +102,13 @@ class Membership:
         """See RaftLog.remove."""
         term = self._leading()
         if id == self._core.state.id:
-            self._keep_quorum(self._core.state.config, id)
+            while not self._is_spared(self._core.state.config, id):
+                await self._turned.wait()
             await self.hand_over()
             raise Unavailable("this manager led, and has handed over: the new leader can remove it", ("node", id))
 
         def step(config: Config) -> Config | None:
-            if id not in config.members:
-                return None
-            self._keep_quorum(config, id)
-            return without(config, id)
+            return self._without(config, id) if id in config.members else None
 
         await self._reach(step, id, f"no quorum of managers agrees to the removal of {id}", term)
 
@@ -157,20 +159,24 @@ class Membership:
         progress = self._core.state.progress.get(id)
         return self._core.state.config, progress.match if progress else 0
 
-    def _keep_quorum(self, config: Config, id: str) -> None:
-        """Raise Conflict where the rest could not go on without voter `id`."""
+    def _without(self, config: Config, id: str) -> Config:
+        return without(config, id) if self._is_spared(config, id) else config
+
+    def _is_spared(self, config: Config, id: str) -> bool:
+        """True where the rest can go on without `id`, False where a new leader does not know yet. Raises Conflict."""
         left = config.voters - {id}
         if id not in config.voters:
-            return
+            return True
         if not left:
             raise Conflict(f"{id} is the last manager: without it there would be no cluster", ("node", id))
         alive = [voter for voter in left if self._hearing.reaches(voter)]
-        if len(alive) <= len(left) // 2:
+        if len(alive) <= len(left) // 2 and self._hearing.is_settled():
             raise Conflict(
                 f"removing the manager {id} would lose the quorum: of the {len(left)} managers left only {len(alive)} "
                 "answer, so bring others back or add new ones first",
                 ("node", id),
             )
+        return len(alive) > len(left) // 2
 
 
 class CatchUp:

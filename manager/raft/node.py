@@ -60,6 +60,7 @@ class Node:
         self._compactor = Compactor(core, storage, machine, self._disk, options.snapshot_every, options.keep)
         self._wake = asyncio.Event()
         self._stopping = False
+        self._failure: AssertionError | None = None
         self._applied = core.state.log.handed
         self._proposals = Proposals(options.observe)
         self._barriers = Barriers()
@@ -100,7 +101,10 @@ class Node:
         """A peer's message came in."""
         if message.to == self._core.state.id:
             self._hearing.heard(message.sender)
-            self._core.step(message)
+            try:
+                self._core.step(message)
+            except AssertionError as failure:
+                self._failure = failure  # whoever brought the message is not to blame
             self._wake.set()
 
     def is_leader(self) -> bool:
@@ -151,6 +155,8 @@ class Node:
 
     async def _turn(self, group: asyncio.TaskGroup) -> None:
         self._wake.clear()
+        if self._failure is not None:
+            raise self._failure
         self._offer()
         self._watch_members()
         ready = self._core.ready()
@@ -230,7 +236,8 @@ class Node:
             self._leader = state.leader
         # Who leads has seen all that was committed before: loops must not start on an old view.
         if state.role is Role.LEADER and self._applied >= state.first_index:
-            self._led = state.term
+            if self._led != state.term:
+                self._led, self._hearing.led = state.term, self._hearing.now
             self._following.clear()
             self._leading.set()
         else:

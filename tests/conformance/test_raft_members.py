@@ -1,4 +1,4 @@
-"""Managers that come and go while the group works: real time and disks, the network a function call."""
+"""Managers that come and go while the group works: real time and disks, over function calls and over mutual TLS."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from pathlib import Path
 import pytest
 
 from common.errors import Conflict, Unavailable
-from tests.harness.raft_group import Group, Network
+from tests.harness.raft_group import CallNetwork, Group, Network, TlsNetwork
 from tests.harness.wait import eventually
 
 
-@pytest.fixture
-def network() -> Network:
-    return Network()
+@pytest.fixture(params=["calls", "tls"])
+async def network(request: pytest.FixtureRequest) -> AsyncIterator[Network]:
+    if request.param == "calls":
+        yield CallNetwork()
+        return
+    network = TlsNetwork("a", "b", "c", "d")
+    async with network.run():
+        yield network
 
 
 @pytest.fixture
 async def group(tmp_path: Path, network: Network) -> AsyncIterator[Group]:
-    made = Group(tmp_path, network.transport, lambda id: f"{id}.example:2377")
+    made = Group(tmp_path, network)
     yield made
     network.cut = set()
     await made.close()
@@ -41,9 +46,9 @@ async def test_a_group_of_one_grows_to_three_and_all_have_everything(group: Grou
     assert sorted(group.machines["c"].data) == sorted(numbered("early", 50) + numbered("late", 10))
     members = group.logs["a"].members()
     assert [(m.id, m.address, m.voter, m.leader, m.reachable) for m in members] == [
-        ("a", "a.example:2377", True, True, True),
-        ("b", "b.example:2377", True, False, True),
-        ("c", "c.example:2377", True, False, True),
+        ("a", group.address("a"), True, True, True),
+        ("b", group.address("b"), True, False, True),
+        ("c", group.address("c"), True, False, True),
     ]
     await eventually(lambda: group.logs["b"].members()[2].voter)
     assert group.logs["b"].leader == "a"
@@ -55,7 +60,7 @@ async def test_who_waits_to_be_added_has_nothing_and_leads_nothing(group: Group)
     assert log.members() == []
     joined = asyncio.ensure_future(log.joined())
     await group.start("a")
-    await group.logs["a"].add("b", "b.example:2377", log.birth)
+    await group.logs["a"].add("b", group.address("b"), log.birth)
     await joined
     await log.barrier()
 
@@ -63,7 +68,7 @@ async def test_who_waits_to_be_added_has_nothing_and_leads_nothing(group: Group)
 async def test_adding_again_changes_nothing_but_the_address(group: Group) -> None:
     await group.begin("a", "b")
     before = group.logs["a"].numbers().last
-    await group.logs["a"].add("b", "b.example:2377", group.logs["b"].birth)
+    await group.logs["a"].add("b", group.address("b"), group.logs["b"].birth)
     assert group.logs["a"].numbers().last == before
     await group.logs["a"].add("b", "elsewhere.example:2377", group.logs["b"].birth)
     assert group.logs["a"].members()[1].address == "elsewhere.example:2377"
@@ -78,7 +83,7 @@ async def test_only_the_leader_changes_members(group: Group) -> None:
 
 async def test_proposals_go_on_while_a_member_does_not_catch_up(group: Group) -> None:
     await group.begin("a", "b")
-    adding = asyncio.ensure_future(group.logs["a"].add("c", "c.example:2377", "not there"))
+    adding = asyncio.ensure_future(group.logs["a"].add("c", "127.0.0.1:9", "not there"))
     await eventually(lambda: len(group.logs["a"].members()) == 3)
     await group.write("b", *numbered("meanwhile", 20))
     assert not adding.done()
@@ -91,8 +96,8 @@ async def test_proposals_go_on_while_a_member_does_not_catch_up(group: Group) ->
 async def test_who_cannot_be_reached_is_told_of_in_a_sentence(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     await group.start("a")
     monkeypatch.setattr(group.logs["a"]._running().membership, "_patience", 20)
-    with pytest.raises(Unavailable, match=r"manager c at c.example:2377 does not take the log"):
-        await group.logs["a"].add("c", "c.example:2377", "not there")
+    with pytest.raises(Unavailable, match=r"manager c at 127.0.0.1:9 does not take the log"):
+        await group.logs["a"].add("c", "127.0.0.1:9", "not there")
     assert not group.logs["a"].members()[1].voter
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
+from aiohttp import web
 
+from common import http
 from common.errors import Unavailable
+from common.identity.tls import Tls, peer_of
 from manager.raft.core import Config, InstallSnapshot, Message, Settings
 from manager.raft.log import RaftLog
 from manager.raft.node import Options
-from manager.raft.transport import Transport
+from manager.raft.peers import Peers
+from tests.harness.identities import Root
 from tests.harness.logs import Recorder
 from tests.harness.wait import eventually
 
@@ -24,7 +28,7 @@ OPTIONS = Options(tick=0.01, patience=400, snapshot_every=20, keep=5, core=Setti
 class Line:
     """One member's transport: function calls, as strict about births as the real one."""
 
-    def __init__(self, network: Network, member: str) -> None:
+    def __init__(self, network: CallNetwork, member: str) -> None:
         self._network = network
         self._member = member
         self.births: dict[str, str] = {}
@@ -49,8 +53,8 @@ class Line:
             raise Unavailable(f"{message.to} is not there")
 
 
-class Network:
-    """`up`: the birth of each member that runs, and what takes its messages. `cut`: who is cut off."""
+class CallNetwork:
+    """Function calls. `up`: the birth of each member that runs, and what takes its messages. `cut`: who is cut off."""
 
     def __init__(self) -> None:
         self.up: dict[str, tuple[str, Callable[[Message], None]]] = {}
@@ -60,6 +64,9 @@ class Network:
     def transport(self, member: str) -> Line:
         self.lines[member] = Line(self, member)
         return self.lines[member]
+
+    def address(self, member: str) -> str:
+        return f"{member}.example:2377"
 
     def carry(self, message: Message, births: dict[str, str]) -> bool:
         if message.to not in self.up or {message.sender, message.to} & self.cut:
@@ -73,19 +80,88 @@ class Network:
         return True
 
 
-class Group:
-    """Members by id. `transport` makes the transport of one, of which `address` tells where it listens."""
+class Reached(Peers):
+    """The real transport, except towards and from members that are cut off."""
 
-    def __init__(
-        self,
-        folder: Path,
-        transport: Callable[[str], Transport],
-        address: Callable[[str], str],
-        options: Options = OPTIONS,
-    ) -> None:
+    def __init__(self, network: TlsNetwork, member: str, tls: Tls) -> None:
+        super().__init__(member, network.address(member), context=lambda: tls.client, identify=_node_id)
+        self._network = network
+
+    def run(self, birth: str, deliver: Callable[[Message], None]) -> AbstractAsyncContextManager[None]:
+        def take(message: Message) -> None:
+            if not self._network.cuts(message):
+                deliver(message)
+
+        return super().run(birth, take)
+
+    def send(self, message: Message) -> None:
+        if not self._network.cuts(message):
+            super().send(message)
+
+
+def _node_id(request: web.Request) -> str | None:
+    peer = peer_of(request)
+    return peer.node_id if peer else None
+
+
+class TlsNetwork:
+    """Mutual TLS on loopback: each of `ids` listens, whether its log runs or not."""
+
+    def __init__(self, *ids: str) -> None:
+        self.root = Root()
+        self.tls = {id: Tls(self.root.identity(id)) for id in ids}
+        self._ports: dict[str, int] = {}
+        self._peers: dict[str, Reached | None] = dict.fromkeys(ids)
+        self.cut: set[str] = set()
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for id in self.tls:
+                self._ports[id] = await stack.enter_async_context(self._listen(id))
+            yield
+
+    def transport(self, member: str) -> Reached:
+        made = self._peers[member] = Reached(self, member, self.tls[member])
+        return made
+
+    def address(self, member: str) -> str:
+        return f"127.0.0.1:{self._ports[member]}"
+
+    def cuts(self, message: Message) -> bool:
+        return bool({message.sender, message.to} & self.cut)
+
+    @asynccontextmanager
+    async def _listen(self, id: str) -> AsyncIterator[int]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            peers = self._peers[id]
+            if peers is None:
+                raise Unavailable(f"{id} is down")
+            handler = next(route.handler for route in peers.routes() if route.path == request.path)
+            answer = await handler(request)  # type: ignore[arg-type, misc]
+            assert isinstance(answer, web.StreamResponse)
+            return answer
+
+        app = http.application()
+        app.router.add_route("*", "/{path:.*}", serve)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self.tls[id].server).start()
+            yield runner.addresses[0][1]
+        finally:
+            await runner.cleanup()
+
+
+Network = CallNetwork | TlsNetwork
+
+
+class Group:
+    """Members by id, over `network`."""
+
+    def __init__(self, folder: Path, network: Network, options: Options = OPTIONS) -> None:
         self._folder = folder
-        self._transport = transport
-        self._address = address
+        self._network = network
         self._options = options
         self.logs: dict[str, RaftLog] = {}
         self.machines: dict[str, Recorder] = {}
@@ -95,17 +171,17 @@ class Group:
         return self._folder / id
 
     def address(self, id: str) -> str:
-        return self._address(id)
+        return self._network.address(id)
 
     async def start(self, id: str, *, joins: bool = False, force_new: bool = False) -> RaftLog:
         log = RaftLog(
             self.folder(id),
             id,
-            address=self._address(id),
+            address=self.address(id),
             joins=joins,
             force_new=force_new,
             options=self._options,
-            transport=self._transport(id),
+            transport=self._network.transport(id),
         )
         machine, opened, end = Recorder(), asyncio.Event(), asyncio.Event()
 
@@ -129,6 +205,11 @@ class Group:
         life, end = self._lives.pop(id)
         end.set()
         await life
+
+    async def kill(self, id: str) -> None:
+        """An end without goodbye."""
+        self.logs[id]._running().stop()
+        await self.stop(id)
 
     async def close(self) -> None:
         for id in list(self.logs):
