@@ -24,11 +24,11 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Client:
-    """Raises RuntimeError with the answer where a request fails."""
+    """Raises RuntimeError with the answer where a request fails. A manager's own socket knows no `version`."""
 
     def __init__(self, path: Path, version: str = "1.41") -> None:
         self._connection = _Connection(path)
-        self._prefix = f"/v{version}"
+        self._prefix = f"/v{version}" if version else ""
 
     def get(self, path: str, **filters: list[str]) -> Any:
         query = "?" + urllib.parse.urlencode({"filters": json.dumps(filters)}) if filters else ""

@@ -29,10 +29,10 @@ def template(service: Service, version: int) -> TaskSpec:
 
 def resolve(view: View, task: Task) -> Task:
     """`task` as it leaves the store: with its spec and with its networks."""
-    attachments = [
+    attachments = tuple(
         replace(attachment, network=view.get(Network, attachment.network_id))
         for attachment in task.networks_attachments
-    ]
+    )
     return replace(task, spec=task_spec(view, task), networks_attachments=attachments)
 
 

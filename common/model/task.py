@@ -8,8 +8,6 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from msgspec import field
-
 from common.model.base import EPOCH, Object, Spec, Version
 from common.model.network import Network
 from common.model.service import PortConfig, TaskSpec
@@ -34,17 +32,13 @@ class TaskState(StrEnum):
     ORPHANED = "orphaned"
     REMOVE = "remove"
 
-    @property
-    def order(self) -> int:
-        return _ORDER[self]
+    order: int
+    terminal: bool  # from COMPLETE on: the container does not run any more
 
-    @property
-    def terminal(self) -> bool:
-        """True from COMPLETE on: the container does not run any more."""
-        return _ORDER[self] >= _ORDER[TaskState.COMPLETE]
-
-
-_ORDER = {state: number for number, state in enumerate(TaskState)}
+    def __init__(self, _: str) -> None:
+        before = type(self).__members__
+        self.order = len(before)
+        self.terminal = self.name == "COMPLETE" or "COMPLETE" in before
 
 
 class ContainerStatus(Spec, omit_defaults=False, frozen=True, kw_only=True):
@@ -83,7 +77,8 @@ class Task(Object, frozen=True, kw_only=True):
 
     `service_annotations`: the service's labels, filled in for the worker, whose templates may name them.
     `restarts`: when predecessors in this slot were restarted, as far as the restart policy counts attempts.
-    `settled_at`: when a rolling update saw this task running and healthy."""
+    `settled_at`: when a rolling update saw this task running and healthy.
+    A store holds very many tasks: what most of them lack must cost no memory, so lists are tuples."""
 
     service_id: str = ""
     slot: int = 0
@@ -92,12 +87,11 @@ class Task(Object, frozen=True, kw_only=True):
     spec_version: Version = Version()
     status: TaskStatus = TaskStatus()
     desired_state: TaskState = TaskState.NEW
-    networks_attachments: list[NetworkAttachment] = field(default_factory=list)
-    endpoint_ports: list[PortConfig] = field(default_factory=list)  # host-mode ports that the allocator gave
-    assigned_generic_resources: list[GenericResource] = field(default_factory=list)
+    networks_attachments: tuple[NetworkAttachment, ...] = ()
+    endpoint_ports: tuple[PortConfig, ...] = ()  # host-mode ports that the allocator gave
+    assigned_generic_resources: tuple[GenericResource, ...] = ()
     name: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
-    service_annotations: dict[str, str] = field(default_factory=dict)
+    service_annotations: dict[str, str] | None = None
     job_iteration: Version | None = None
-    restarts: list[datetime] = field(default_factory=list)
+    restarts: tuple[datetime, ...] = ()
     settled_at: datetime | None = None

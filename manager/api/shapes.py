@@ -82,7 +82,7 @@ def task(view: View, object: Task) -> Json:
     """A task with its spec and its networks, as GET /tasks/{id} gives it."""
     full = resolve(view, object)
     attachments = [_attachment(view, attachment) for attachment in full.networks_attachments]
-    raw = builtins(replace(full, networks_attachments=[], endpoint_ports=[], restarts=[], settled_at=None, spec=None))
+    raw = builtins(replace(full, networks_attachments=(), endpoint_ports=(), restarts=(), settled_at=None, spec=None))
     raw.pop("SpecVersion", None)
     raw["Spec"] = task_spec(full.spec or TaskSpec())
     if object.job_iteration is not None and object.slot:

@@ -89,4 +89,4 @@ def _desired(task: Task) -> str:
 
 def _labels(view: View, task: Task) -> dict[str, str]:
     service = view.get(Service, task.service_id)
-    return {**(service.spec.labels if service else {}), **task.labels}
+    return service.spec.labels if service else {}

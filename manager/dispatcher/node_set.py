@@ -125,7 +125,7 @@ class NodeSet:
             return None
         service = view.get(Service, task.service_id)
         labels = service.spec.labels if service else {}
-        resolved = replace(resolve(view, task), restarts=[], settled_at=None, service_annotations=labels)
+        resolved = replace(resolve(view, task), restarts=(), settled_at=None, service_annotations=labels or None)
         told = self._told["tasks"].get(id)
         if resolved.spec is None and told is not None:
             # Its service is gone; what the task runs stays what it was.

@@ -105,11 +105,11 @@ def _task(view: View, networks: Networks, task: Task) -> Task:
         if not complete(view, service):
             endpoint(view, service, Networks(view))
             return task
-        attachments = [*_attachments(view, networks, service, task)]
+        attachments = tuple(_attachments(view, networks, service, task))
     except Conflict as error:
         return replace(task, status=replace(task.status, message="waiting for allocation", err=error.message))
     status = replace(task.status, timestamp=view.now, state=TaskState.PENDING, message=PENDING, err="")
-    ports = [port for port in service.endpoint.ports if port.publish_mode == "host"]
+    ports = tuple(port for port in service.endpoint.ports if port.publish_mode == "host")
     return replace(task, status=status, networks_attachments=attachments, endpoint_ports=ports)
 
 

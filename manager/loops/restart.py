@@ -84,7 +84,7 @@ class Restart:
             return None
         if not alone or not restart_policy(service).max_attempts:
             return successor
-        return replace(successor, restarts=[*counted_restarts(service, task), task.status.timestamp])
+        return replace(successor, restarts=(*counted_restarts(service, task), task.status.timestamp))
 
 
 def _ended(view: View, service: Service, task: Task) -> bool:

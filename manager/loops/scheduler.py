@@ -5,15 +5,18 @@ All pending tasks are looked at in one pass, those of one service and version to
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from itertools import chain, islice
 
 from msgspec.structs import replace
 
-from common.model import Node, Task, TaskSpec, TaskState
+from common.model import Node, Task, TaskState
+from common.model.service import Reservation
 from manager.loops.base import Wake
 from manager.scheduler.filters import Verdicts, filters
+from manager.scheduler.pending import Pending
 from manager.scheduler.placement import preferences, tree
 from manager.scheduler.usage import Load, Usage, claim, holds, reservation
 from manager.specs import task_spec
@@ -22,7 +25,6 @@ from manager.store.base import Change, Changed, Put, View
 FAILURES = 5  # of a service on one node within the window below, and the node is taken last
 FAILURE_WINDOW = timedelta(minutes=5)
 BATCH = 5000  # tasks in one commit
-WANTED = frozenset(state for state in TaskState if state.order <= TaskState.COMPLETE.order)
 
 
 class Scheduler:
@@ -33,6 +35,7 @@ class Scheduler:
 
     def __init__(self) -> None:
         self._usage = Usage()
+        self._pending = Pending()
 
     def keys(self, change: Changed) -> Iterable[str]:
         before, after = change.before, change.after
@@ -41,76 +44,62 @@ class Scheduler:
             return ("pending",)
         if not isinstance(change.object, Task):
             return ()
-        held = isinstance(before, Task) and holds(before)
-        holding = isinstance(after, Task) and holds(after)
+        assert isinstance(before, Task | None)
+        assert isinstance(after, Task | None)
+        self._pending.changed(before, after)
+        held, holding = before is not None and holds(before), after is not None and holds(after)
         if held != holding:
             self._usage.changed(change.object)
-        pending = (
-            isinstance(after, Task) and after.status.state == TaskState.PENDING and not _same_status(before, after)
-        )
+        pending = after is not None and after.status.state is TaskState.PENDING and not _same_status(before, after)
         return ("pending",) if pending or (held and not holding) else ()
 
     def start(self, view: View) -> Iterable[str]:
         self._usage = Usage()
+        self._pending = Pending(view.find(Task, "state", TaskState.PENDING))
         return ("pending",)
 
     def reconcile(self, view: View, key: str) -> list[Change | Wake]:
         self._usage.begin()
-        groups = _groups(view)
-        loads = [self._usage.load(view, node) for node in view.all(Node)] if groups else []
+        loads: list[Load] = []
         result: list[Change | Wake] = []
-        for tasks in groups.values():
-            room = BATCH - len(result)
-            result.extend(_place(view, loads, sorted(tasks, key=lambda task: task.slot)[:room]))
-            if len(tasks) > room:
-                result.append(Wake("pending", view.now))
-                break
-        for change in result:
-            if isinstance(change, Put) and isinstance(change.object, Task) and holds(change.object):
-                self._usage.expect(change.object)
+        for tasks in self._pending.groups(view):
+            loads = loads or [self._usage.load(view, node) for node in view.all(Node)]
+            for task in islice(_place(view, loads, tasks), BATCH - len(result)):
+                if task.status.state is TaskState.ASSIGNED:
+                    self._usage.expect(task)
+                result.append(Put(task))
+            if len(result) == BATCH:
+                return [*result, Wake("pending", view.now)]
         return result
 
 
-def _groups(view: View) -> dict[tuple[str, int, str], list[Task]]:
-    """Pending tasks that are alike: of one service and version, and of one node where they have theirs already."""
-    groups: dict[tuple[str, int, str], list[Task]] = defaultdict(list)
-    for task in view.find(Task, "state", TaskState.PENDING):
-        if task.desired_state in WANTED:
-            groups[task.service_id, task.spec_version.index, task.node_id].append(task)
-    return groups
-
-
-def _place(view: View, loads: list[Load], tasks: list[Task]) -> Iterator[Change]:
-    spec = task_spec(view, tasks[0])
-    if spec is None:
+def _place(view: View, loads: list[Load], tasks: Iterator[Task]) -> Iterator[Task]:
+    """Tasks that are alike, each with its node or with the reason why it has none, where that is news."""
+    first = next(tasks, None)
+    spec = task_spec(view, first) if first is not None else None
+    if first is None or spec is None:
         return
-    verdicts = Verdicts(filters(tasks[0], spec))
-    preassigned = tasks[0].node_id
-    candidates = [load for load in loads if load.node.id == preassigned] if preassigned else loads
-    nodes = tree(tasks[0].service_id, candidates, preferences(spec), _troubled(view, tasks[0].service_id))
-    for task in tasks:
-        load = nodes.take(verdicts.fits)
-        if load is None:
-            yield from _explained(view, task, verdicts.explain())
-            continue
-        assigned = _assigned(view, task, load, spec)
-        load.place(assigned, spec)
-        nodes.give_back(load)
-        yield Put(assigned)
+    wanted, verdicts = reservation(spec), Verdicts(filters(first, spec))
+    candidates = [load for load in loads if load.node.id == first.node_id] if first.node_id else loads
+    nodes = tree(first.service_id, candidates, preferences(spec), _troubled(view, first.service_id))
+    for task in chain((first,), tasks):
+        load = nodes.best(verdicts.fits)
+        if load is not None:
+            assigned = _assigned(view, task, load, wanted)
+            load.place(assigned, wanted)
+            nodes.placed()
+            yield assigned
+        elif task.status.err != (reason := verdicts.explain()):
+            yield replace(task, status=replace(task.status, timestamp=view.now, err=reason))
 
 
-def _assigned(view: View, task: Task, load: Load, spec: TaskSpec) -> Task:
+def _assigned(view: View, task: Task, load: Load, wanted: Reservation) -> Task:
     message = (
         "scheduler confirmed task can run on preassigned node" if task.node_id else "scheduler assigned task to node"
     )
     status = replace(task.status, timestamp=view.now, state=TaskState.ASSIGNED, message=message, err="")
-    generic = claim(load, reservation(spec).generic_resources) or []
+    generic = tuple(claim(load, wanted.generic_resources) or ())
     return replace(task, node_id=load.node.id, status=status, assigned_generic_resources=generic)
-
-
-def _explained(view: View, task: Task, reason: str) -> Iterator[Change]:
-    if task.status.err != reason:
-        yield Put(replace(task, status=replace(task.status, timestamp=view.now, err=reason)))
 
 
 def _troubled(view: View, service_id: str) -> frozenset[str]:
@@ -124,5 +113,5 @@ def _troubled(view: View, service_id: str) -> frozenset[str]:
     return frozenset(node for node, count in failures.items() if count >= FAILURES)
 
 
-def _same_status(before: object, after: Task) -> bool:
-    return isinstance(before, Task) and before.status.state == after.status.state
+def _same_status(before: Task | None, after: Task) -> bool:
+    return before is not None and before.status.state is after.status.state

@@ -137,15 +137,15 @@ def may_restart(service: Service, task: Task) -> bool:
     return len(counted_restarts(service, task)) < policy.max_attempts
 
 
-def counted_restarts(service: Service, task: Task) -> list[datetime]:
+def counted_restarts(service: Service, task: Task) -> tuple[datetime, ...]:
     """The restarts of the task's slot that count against max_attempts: those in the window before the task's end."""
     policy = restart_policy(service)
     if not policy.max_attempts or task.spec_version != service.spec_version:
-        return []
+        return ()
     if not policy.window:
         return task.restarts
     begin = task.status.timestamp - nanoseconds(policy.window)
-    return [moment for moment in task.restarts if moment >= begin]
+    return tuple(moment for moment in task.restarts if moment >= begin)
 
 
 def finished(service: Service, tasks: list[Task]) -> bool:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from functools import lru_cache
-
-import msgspec
 
 from common.errors import InvalidArgument
 from common.model import Node, TaskSpec
@@ -21,23 +20,20 @@ _VALUE = re.compile(r"[a-z0-9:\-_\s.*()?+\[\]\\^$|/]+", re.IGNORECASE)
 _FIXED = ("node.id", "node.hostname", "node.ip", "node.role", "node.platform.os", "node.platform.arch")
 _LABELS = ("node.labels.", "engine.labels.")
 _ARCH = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i386": "386", "i686": "386"}
+Read = Callable[[Node], str | None]
 
 
-class Constraint(msgspec.Struct, frozen=True):
-    key: str
-    equal: bool
-    value: str
+class Constraint:
+    """`key` is one of those above, `equal` False for !=."""
+
+    def __init__(self, key: str, equal: bool, value: str) -> None:
+        self._equal = equal
+        self._wanted = architecture(value) if key == "node.platform.arch" else value.lower()
+        self._read = _networks(value.lower()) if key == "node.ip" else _READ.get(key) or _label(key)
 
     def allows(self, node: Node) -> bool:
-        return self._matches(node) is self.equal
-
-    def _matches(self, node: Node) -> bool:
-        if self.key == "node.ip":
-            return _in_network(node.status.addr, self.value)
-        if self.key == "node.platform.arch":
-            return architecture(node.description.platform.architecture) == architecture(self.value)
-        found = _value(self.key, node)
-        return found is not None and found.lower() == self.value.lower()
+        found = self._read(node)
+        return (found is not None and found.lower() == self._wanted) is self._equal
 
 
 @lru_cache(maxsize=4096)
@@ -46,7 +42,7 @@ def parse(text: str) -> Constraint:
     for operator in ("==", "!="):
         key, found, value = (part.strip() for part in text.partition(operator))
         if found:
-            return _checked(text, Constraint(key, operator == "==", value))
+            return Constraint(_checked(text, key, value), operator == "==", value)
     raise InvalidArgument(f"invalid placement constraint {text!r}: constraint expected one operator from ==, !=")
 
 
@@ -75,33 +71,38 @@ def architecture(name: str) -> str:
     return _ARCH.get(name.lower(), name.lower())
 
 
-def _checked(text: str, constraint: Constraint) -> Constraint:
-    key = constraint.key.lower()
-    known = key in _FIXED or any(key.startswith(prefix) and key != prefix for prefix in _LABELS)
-    if not _KEY.fullmatch(constraint.key) or not known:
+def _checked(text: str, given: str, value: str) -> str:
+    """The key as it is looked up: only labels have a case of their own."""
+    key = given.lower()
+    label = any(key.startswith(prefix) and key != prefix for prefix in _LABELS)
+    if not _KEY.fullmatch(given) or not (label or key in _FIXED):
         raise InvalidArgument(
-            f"invalid placement constraint {text!r}: key '{constraint.key}' is invalid,"
+            f"invalid placement constraint {text!r}: key '{given}' is invalid,"
             f" use {', '.join(_FIXED)}, node.labels.<key> or engine.labels.<key>"
         )
-    if not _VALUE.fullmatch(constraint.value):
-        raise InvalidArgument(f"invalid placement constraint {text!r}: value '{constraint.value}' is invalid")
-    label = any(key.startswith(prefix) for prefix in _LABELS)
-    return constraint if label else msgspec.structs.replace(constraint, key=key)
+    if not _VALUE.fullmatch(value):
+        raise InvalidArgument(f"invalid placement constraint {text!r}: value '{value}' is invalid")
+    return given if label else key
 
 
-def _value(key: str, node: Node) -> str | None:
-    match key:
-        case "node.id":
-            return node.id
-        case "node.hostname":
-            return node.description.hostname
-        case "node.role":
-            return node.spec.role
-        case "node.platform.os":
-            return node.description.platform.os
-    group, _, label = key.partition(".labels.")
-    labels = node.spec.labels if group.lower() == "node" else node.description.engine.labels
-    return labels.get(label)
+_READ: dict[str, Read] = {
+    "node.id": lambda node: node.id,
+    "node.hostname": lambda node: node.description.hostname,
+    "node.role": lambda node: node.spec.role,
+    "node.platform.os": lambda node: node.description.platform.os,
+    "node.platform.arch": lambda node: architecture(node.description.platform.architecture),
+}
+
+
+def _label(key: str) -> Read:
+    group, _, label = key.split(".", 2)
+    if group.lower() == "node":
+        return lambda node: node.spec.labels.get(label)
+    return lambda node: node.description.engine.labels.get(label)
+
+
+def _networks(wanted: str) -> Read:
+    return lambda node: wanted if _in_network(node.status.addr, wanted) else None
 
 
 def _in_network(address: str, wanted: str) -> bool:

@@ -6,15 +6,19 @@ A filter is made for one group of equal tasks; `explain(count)` says why `count`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from common.model import Task, TaskSpec
+from common.model import PortConfig, Task, TaskSpec
+from common.model.service import Placement, Reservation
+from common.model.shared import Platform
 from manager.scheduler.constraints import fits_platform, parse
-from manager.scheduler.usage import Load, claim, port_keys, reservation
+from manager.scheduler.usage import NOTHING, Load, claim, port_keys, reservation
 
 
 class Filter(Protocol):
+    fixed: bool  # placing more of these tasks on a node does not change the verdict on it
+
     def check(self, load: Load) -> bool: ...
 
     def explain(self, count: int) -> str: ...
@@ -22,6 +26,8 @@ class Filter(Protocol):
 
 class Ready:
     """The node is ready and takes new tasks."""
+
+    fixed = True
 
     def check(self, load: Load) -> bool:
         return load.node.status.state == "ready" and load.node.spec.availability == "active"
@@ -33,8 +39,10 @@ class Ready:
 class Resources:
     """What the task reserves is free on the node."""
 
-    def __init__(self, spec: TaskSpec) -> None:
-        self._wanted = reservation(spec)
+    fixed = False
+
+    def __init__(self, wanted: Reservation) -> None:
+        self._wanted = wanted
 
     def check(self, load: Load) -> bool:
         has, wanted = load.node.description.resources, self._wanted
@@ -49,8 +57,10 @@ class Resources:
 
 
 class Constraints:
-    def __init__(self, spec: TaskSpec) -> None:
-        self._constraints = [parse(text) for text in (spec.placement.constraints if spec.placement else ())]
+    fixed = True
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._constraints = [parse(text) for text in texts]
 
     def check(self, load: Load) -> bool:
         return all(constraint.allows(load.node) for constraint in self._constraints)
@@ -60,8 +70,10 @@ class Constraints:
 
 
 class Platforms:
-    def __init__(self, spec: TaskSpec) -> None:
-        self._platforms = spec.placement.platforms if spec.placement else []
+    fixed = True
+
+    def __init__(self, platforms: list[Platform]) -> None:
+        self._platforms = platforms
 
     def check(self, load: Load) -> bool:
         return fits_platform(load.node, self._platforms)
@@ -73,8 +85,10 @@ class Platforms:
 class HostPorts:
     """The ports that the task publishes on its own node are free there."""
 
-    def __init__(self, task: Task) -> None:
-        self._wanted = port_keys(task.endpoint_ports)
+    fixed = False
+
+    def __init__(self, ports: Iterable[PortConfig]) -> None:
+        self._wanted = port_keys(ports)
 
     def check(self, load: Load) -> bool:
         return load.ports.isdisjoint(self._wanted)
@@ -84,38 +98,56 @@ class HostPorts:
 
 
 class MaxReplicas:
-    def __init__(self, task: Task, spec: TaskSpec) -> None:
-        self._service = task.service_id
-        self._limit = spec.placement.max_replicas if spec.placement else 0
+    fixed = False
+
+    def __init__(self, service_id: str, limit: int) -> None:
+        self._service = service_id
+        self._limit = limit
 
     def check(self, load: Load) -> bool:
-        return not self._limit or load.services[self._service] < self._limit
+        return load.services[self._service] < self._limit
 
     def explain(self, count: int) -> str:
         return "max replicas per node limit exceed"
 
 
-def filters(task: Task, spec: TaskSpec) -> list[Filter]:
-    """All filters for tasks like this one, in the order in which they are tried."""
-    return [Ready(), Resources(spec), Constraints(spec), Platforms(spec), HostPorts(task), MaxReplicas(task, spec)]
+def filters(task: Task, spec: TaskSpec) -> Iterator[Filter]:
+    """All filters that tasks like this one need, in the order in which they are tried."""
+    placement = spec.placement or Placement()
+    yield Ready()
+    if (wanted := reservation(spec)) != NOTHING:
+        yield Resources(wanted)
+    if placement.constraints:
+        yield Constraints(placement.constraints)
+    if placement.platforms:
+        yield Platforms(placement.platforms)
+    if task.endpoint_ports:
+        yield HostPorts(task.endpoint_ports)
+    if placement.max_replicas:
+        yield MaxReplicas(task.service_id, placement.max_replicas)
 
 
 class Verdicts:
-    """Counts which filter turned each node away, for the sentence that the user reads."""
+    """Judges nodes, again and again while tasks are placed on them, and counts which filter turned each one away, for the
+    sentence that the user reads."""
 
-    def __init__(self, filters: Sequence[Filter]) -> None:
-        self._filters = filters
-        self._failures: Counter[int] = Counter()
+    def __init__(self, filters: Iterable[Filter]) -> None:
+        self._filters = [*filters]
+        self._again = [filter for filter in self._filters if not filter.fixed]
+        self._passed: set[str] = set()
+        self._failures: Counter[Filter] = Counter()
 
     def fits(self, load: Load) -> bool:
-        for number, filter in enumerate(self._filters):
+        id = load.node.id
+        for filter in self._again if id in self._passed else self._filters:
             if not filter.check(load):
-                self._failures[number] += 1
+                self._failures[filter] += 1
                 return False
+        self._passed.add(id)
         return True
 
     def explain(self) -> str:
-        reasons = [self._filters[number].explain(count) for number, count in self._failures.most_common()]
+        reasons = [filter.explain(count) for filter, count in self._failures.most_common()]
         return f"no suitable node ({'; '.join(reasons)})" if reasons else "no suitable node"
 
 

@@ -20,48 +20,50 @@ class Leaf:
     def __init__(self, service_id: str, loads: Sequence[Load], troubled: frozenset[str]) -> None:
         self._service = service_id
         self._troubled = troubled
-        self._heap = [(self._worth(load), load) for load in loads]
+        self._heap = [self._entry(load) for load in loads]
         heapq.heapify(self._heap)
         self.count = sum(load.services[service_id] for load in loads)
 
-    def take(self, fits: Fits) -> Load | None:
-        """The best node that still fits; those that do not leave for good. Give it back after placing."""
+    def best(self, fits: Fits) -> Load | None:
+        """The best node that fits; those that do not leave for good."""
         while self._heap:
-            _, load = heapq.heappop(self._heap)
+            load = self._heap[0][-1]
             if fits(load):
-                self.count += 1
                 return load
+            heapq.heappop(self._heap)
         return None
 
-    def give_back(self, load: Load) -> None:
-        heapq.heappush(self._heap, (self._worth(load), load))
+    def placed(self) -> None:
+        """A task was placed on the node that `best` returned."""
+        self.count += 1
+        heapq.heapreplace(self._heap, self._entry(self._heap[0][-1]))
 
-    def _worth(self, load: Load) -> tuple[bool, int, int, str]:
-        return load.node.id in self._troubled, load.services[self._service], load.tasks, load.node.id
+    def _entry(self, load: Load) -> tuple[bool, int, int, str, Load]:
+        return load.node.id in self._troubled, load.services[self._service], load.tasks, load.node.id, load
 
 
 class Branch:
     """Nodes grouped by the value of one preference; new tasks go where the service has fewest."""
 
     def __init__(self, children: Sequence[Branch | Leaf]) -> None:
-        self._children = list(children)
-        self._last: dict[str, Branch | Leaf] = {}
+        self._heap = [(child.count, number, child) for number, child in enumerate(children)]
+        heapq.heapify(self._heap)
+        self.count: int = sum(child.count for child in children)
 
-    @property
-    def count(self) -> int:
-        return sum(child.count for child in self._children)
-
-    def take(self, fits: Fits) -> Load | None:
-        for child in sorted(self._children, key=lambda child: child.count):
-            load = child.take(fits)
+    def best(self, fits: Fits) -> Load | None:
+        """See Leaf.best."""
+        while self._heap:
+            load = self._heap[0][-1].best(fits)
             if load is not None:
-                self._last[load.node.id] = child
                 return load
-            self._children.remove(child)
+            heapq.heappop(self._heap)
         return None
 
-    def give_back(self, load: Load) -> None:
-        self._last[load.node.id].give_back(load)
+    def placed(self) -> None:
+        self.count += 1
+        _, number, child = self._heap[0]
+        child.placed()
+        heapq.heapreplace(self._heap, (child.count, number, child))
 
 
 def tree(service_id: str, loads: Sequence[Load], keys: Sequence[str], troubled: frozenset[str]) -> Branch | Leaf:

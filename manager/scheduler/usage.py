@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from common.model import Node, PortConfig, Task, TaskSpec
+from common.model import Node, PortConfig, Task, TaskSpec, TaskState
 from common.model.service import Reservation
 from common.model.shared import GenericResource
 from manager.specs import task_spec
@@ -31,13 +31,13 @@ class Load(msgspec.Struct):
     discrete: Counter[str] = msgspec.field(default_factory=Counter)
     named: set[tuple[str, str]] = msgspec.field(default_factory=set)
 
-    def place(self, task: Task, spec: TaskSpec | None) -> None:
-        wanted = reservation(spec)
+    def place(self, task: Task, wanted: Reservation) -> None:
         self.nano_cpus += wanted.nano_cpus
         self.memory += wanted.memory_bytes
         self.tasks += 1
         self.services[task.service_id] += 1
-        self.ports.update(port_keys(task.endpoint_ports))
+        if task.endpoint_ports:
+            self.ports.update(port_keys(task.endpoint_ports))
         for resource in task.assigned_generic_resources:
             if resource.named:
                 self.named.add((resource.named.kind, resource.named.value))
@@ -84,13 +84,13 @@ def _load(view: View, node: Node) -> Load:
     load = Load(node)
     for task in view.find(Task, "node", node.id):
         if holds(task):
-            load.place(task, task_spec(view, task))
+            load.place(task, reservation(task_spec(view, task)))
     return load
 
 
 def holds(task: Task) -> bool:
     """Whether the task takes its node's resources: until its container has ended."""
-    return not task.status.state.terminal and task.status.state.value not in ("new", "pending")
+    return TaskState.ASSIGNED.order <= task.status.state.order < TaskState.COMPLETE.order
 
 
 def reservation(spec: TaskSpec | None) -> Reservation:

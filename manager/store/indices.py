@@ -1,16 +1,31 @@
 """Which keys each kind of object is found by: pure functions of one object, declared in one table.
 
-The names of the indices are those that View.find documents.
+The names of the indices are those that View.find documents. Most changes touch few indices, so each one says which fields
+its keys are made of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
+
+import msgspec
 
 from common.model import Cluster, Config, Network, Node, Secret, Service, Task, TaskSpec, Volume
 
 Extract = Callable[[Any], Iterable[str]]
+
+
+class Index(msgspec.Struct, frozen=True):
+    """The keys of an object are the same as long as what `source` reads of it is equal."""
+
+    source: Callable[[Any], Any]
+    keys: Extract
+
+
+def _of(*fields: str) -> Callable[[Extract], Index]:
+    return lambda keys: Index(attrgetter(*fields), keys)
 
 
 def name_of(object: Any) -> str:
@@ -56,32 +71,36 @@ def configs_of(spec: TaskSpec | None) -> Iterable[str]:
     return dict.fromkeys(reference.config_id for reference in spec.container_spec.configs)
 
 
-INDICES: Mapping[type, Mapping[str, Extract]] = {
-    Cluster: {"name": _name},
+_NAME = _of("spec")(_name)
+_PENDING_DELETE = _of("pending_delete")(_pending_delete)
+INDICES: Mapping[type, Mapping[str, Index]] = {
+    Cluster: {"name": _NAME},
     Node: {
-        "name": _name,
-        "hostname": lambda node: _some(node.description.hostname.lower()),
-        "network": lambda node: dict.fromkeys(guest.network_id for guest in node.guests),
+        "name": _NAME,
+        "hostname": _of("description")(lambda node: _some(node.description.hostname.lower())),
+        "network": _of("guests")(lambda node: dict.fromkeys(guest.network_id for guest in node.guests)),
     },
     Service: {
-        "name": _name,
-        "network": networks_of_service,
-        "secret": lambda service: secrets_of(service.spec.task_template),
-        "config": lambda service: configs_of(service.spec.task_template),
-        "pending_delete": _pending_delete,
+        "name": _NAME,
+        "network": _of("spec", "endpoint")(networks_of_service),
+        "secret": _of("spec")(lambda service: secrets_of(service.spec.task_template)),
+        "config": _of("spec")(lambda service: configs_of(service.spec.task_template)),
+        "pending_delete": _PENDING_DELETE,
     },
     Task: {
-        "service": lambda task: _some(task.service_id),
-        "node": lambda task: _some(task.node_id),
-        "slot": lambda task: _some(task.service_id and slot_key(task)),
-        "desired": lambda task: (task.desired_state,),
-        "state": lambda task: (task.status.state,),
-        "network": lambda task: dict.fromkeys(a.network_id for a in task.networks_attachments),
-        "secret": lambda task: secrets_of(task.spec),
-        "config": lambda task: configs_of(task.spec),
+        "service": _of("service_id")(lambda task: _some(task.service_id)),
+        "node": _of("node_id")(lambda task: _some(task.node_id)),
+        "slot": Index(slot_key, lambda task: _some(task.service_id and slot_key(task))),
+        "desired": _of("desired_state")(lambda task: (task.desired_state,)),
+        "state": _of("status.state")(lambda task: (task.status.state,)),
+        "network": _of("networks_attachments")(
+            lambda task: dict.fromkeys(a.network_id for a in task.networks_attachments)
+        ),
+        "secret": _of("spec")(lambda task: secrets_of(task.spec)),
+        "config": _of("spec")(lambda task: configs_of(task.spec)),
     },
-    Network: {"name": _name, "pending_delete": _pending_delete},
-    Volume: {"name": _name},
-    Secret: {"name": _name},
-    Config: {"name": _name},
+    Network: {"name": _NAME, "pending_delete": _PENDING_DELETE},
+    Volume: {"name": _NAME},
+    Secret: {"name": _NAME},
+    Config: {"name": _NAME},
 }

@@ -5,59 +5,90 @@ Every operation is constant work per object and key. Transactions, versions and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from manager.store.base import KINDS, Stored
-from manager.store.indices import INDICES, Extract, name_of
+from manager.store.indices import INDICES, Index, name_of
 
-Buckets = dict[str, dict[str, None]]  # key → ids, in order of arrival
+Bucket = str | dict[str, None]  # one id, as most keys have, or ids in order of arrival
+Buckets = dict[str, Bucket]  # by key
 
 
 class Table:
     """Objects of one kind."""
 
-    def __init__(self, extracts: Mapping[str, Extract]) -> None:
+    def __init__(self, indices: Mapping[str, Index]) -> None:
         self.objects: dict[str, Any] = {}
-        self._extracts = extracts
-        self._indices: dict[str, Buckets] = {index: {} for index in extracts}
+        self._buckets: dict[str, Buckets] = {name: {} for name in indices}
+        self._indices = [(index.source, index.keys, self._buckets[name]) for name, index in indices.items()]
 
     def find(self, index: str, key: str) -> list[Any]:
         """Objects under `key`; raises KeyError for an index that this kind does not have."""
         key = key.lower() if index in ("name", "hostname") else key
-        return [self.objects[id] for id in self._indices[index].get(key, ())]
+        return [self.objects[id] for id in _ids(self._buckets[index], key)]
 
     def set(self, before: Any | None, after: Any | None) -> None:
         """Replace `before` by `after`; None stands for absence."""
-        self._index(before, after)
-        if after is not None:
-            self.objects[after.id] = after
-        elif before is not None:
-            del self.objects[before.id]
+        if after is None:
+            self._remove(before)
+        elif before is None:
+            self._add(after)
+        else:
+            self._replace(before, after)
 
     def name_taken(self, object: Any) -> bool:
         """True where an object of another id has this object's name."""
         name = name_of(object)
-        return bool(name) and any(id != object.id for id in self._indices["name"].get(name, ()))
+        return bool(name) and any(id != object.id for id in _ids(self._buckets["name"], name))
 
-    def _index(self, before: Any | None, after: Any | None) -> None:
-        object: Any = after if after is not None else before
-        for index, extract in self._extracts.items():
-            old = extract(before) if before is not None else ()
-            new = extract(after) if after is not None else ()
-            if old != new:
-                _move(self._indices[index], object.id, old, new)
+    def _add(self, object: Any) -> None:
+        self.objects[object.id] = object
+        for _, keys, buckets in self._indices:
+            for key in keys(object):
+                _enter(buckets, key, object.id)
+
+    def _remove(self, object: Any) -> None:
+        del self.objects[object.id]
+        for _, keys, buckets in self._indices:
+            for key in keys(object):
+                _leave(buckets, key, object.id)
+
+    def _replace(self, before: Any, after: Any) -> None:
+        id = after.id
+        self.objects[id] = after
+        for source, keys, buckets in self._indices:
+            if source(before) == source(after):
+                continue
+            old, new = keys(before), keys(after)
+            for key in old:
+                if key not in new:
+                    _leave(buckets, key, id)
+            for key in new:
+                if key not in old:
+                    _enter(buckets, key, id)
 
 
-def _move(buckets: Buckets, id: str, old: Any, new: Any) -> None:
-    for key in old:
-        if key not in new:
-            del buckets[key][id]
-            if not buckets[key]:
-                del buckets[key]
-    for key in new:
-        if key not in old:
-            buckets.setdefault(key, {})[id] = None
+def _ids(buckets: Buckets, key: str) -> Iterable[str]:
+    bucket = buckets.get(key, ())
+    return (bucket,) if isinstance(bucket, str) else bucket
+
+
+def _enter(buckets: Buckets, key: str, id: str) -> None:
+    bucket = buckets.setdefault(key, id)
+    if isinstance(bucket, dict):
+        bucket[id] = None
+    elif bucket != id:
+        buckets[key] = {bucket: None, id: None}
+
+
+def _leave(buckets: Buckets, key: str, id: str) -> None:
+    bucket = buckets[key]
+    if isinstance(bucket, dict):
+        del bucket[id]
+        if bucket:
+            return
+    del buckets[key]
 
 
 class Tables:

@@ -6,11 +6,13 @@ Pure and deterministic, so that every replica decides alike. Encoding belongs to
 from __future__ import annotations
 
 from datetime import datetime
+from sys import intern
 
 import msgspec
+from msgspec.structs import replace
 
 from common.errors import VersionConflict
-from common.model import Version
+from common.model import Task, Version
 from manager.store.base import Changed, Event, Stored
 from manager.store.tables import Tables
 
@@ -34,9 +36,10 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
 def execute(tables: Tables, index: int, transaction: Transaction) -> Event:
     """Change `tables` and return what was changed, at revision `index`; raises VersionConflict with nothing changed."""
     done: list[Changed] = []
+    version = Version(index=index)
     try:
         for edit in transaction.edits:
-            changed = _execute_one(tables, index, transaction.at, edit)
+            changed = _execute_one(tables, version, transaction.at, edit)
             done.append(changed)
     except VersionConflict:
         for changed in reversed(done):
@@ -46,11 +49,11 @@ def execute(tables: Tables, index: int, transaction: Transaction) -> Event:
     return Event(index, tuple(done))
 
 
-def _execute_one(tables: Tables, index: int, at: datetime, edit: Edit) -> Changed:
+def _execute_one(tables: Tables, version: Version, at: datetime, edit: Edit) -> Changed:
     table = tables[edit.kind]
     before = table.objects.get(edit.id)
     _check_version(before, edit)
-    after = _stamp(edit.object, before, index, at) if edit.object is not None else None
+    after = _stamp(edit.object, before, version, at) if edit.object is not None else None
     if after is not None and table.name_taken(after):
         raise _name_conflict(after)
     table.set(before, after)
@@ -74,6 +77,9 @@ def _name_conflict(object: Stored) -> VersionConflict:
     return VersionConflict(f"name conflicts with an existing object: {kind} {name} already exists", (kind, name))
 
 
-def _stamp(object: Stored, before: Stored | None, index: int, at: datetime) -> Stored:
-    created = at if before is None else before.created_at
-    return msgspec.structs.replace(object, version=Version(index=index), created_at=created, updated_at=at)
+def _stamp(object: Stored, before: Stored | None, version: Version, at: datetime) -> Stored:
+    """The object as it is kept. Texts that very many tasks share are kept once."""
+    stamps = {"version": version, "created_at": at if before is None else before.created_at, "updated_at": at}
+    if isinstance(object, Task):
+        return replace(object, service_id=intern(object.service_id), node_id=intern(object.node_id), **stamps)
+    return replace(object, **stamps)

@@ -174,7 +174,7 @@ async def test_tasks_are_found_by_their_indices(store: StateStore) -> None:
     spec = TaskSpec(container_spec=ContainerSpec(secrets=[SecretReference(secret_id="sec")]))
     await store.commit(
         [
-            Put(task("t1", node_id="n", networks_attachments=[attachment], spec=spec)),
+            Put(task("t1", node_id="n", networks_attachments=(attachment,), spec=spec)),
             Put(task("t2", slot=0, node_id="n")),
         ]
     )

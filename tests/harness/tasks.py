@@ -44,7 +44,7 @@ def task(
         spec=TaskSpec(container_spec=ContainerSpec(**{"image": "busybox:latest", **spec})),
         status=TaskStatus(state=state),
         desired_state=desired,
-        networks_attachments=[NetworkAttachment(network_id=n, network=network(n)) for n in networks],
+        networks_attachments=tuple(NetworkAttachment(network_id=n, network=network(n)) for n in networks),
     )
 
 

@@ -29,6 +29,7 @@ from common.model.service import (
     SpreadOver,
 )
 from common.model.shared import DiscreteGenericResource, GenericResource
+from manager.loops import scheduler
 from manager.store.base import Put
 from tests.simulation.cluster import Simulation, template
 
@@ -192,6 +193,20 @@ def test_every_reason_is_named(cluster: Simulation) -> None:
     cluster.create("web", spec(1, placement=Placement(constraints=["node.labels.zone == b"])))
     expected = "no suitable node (scheduling constraints not satisfied on 2 nodes; 1 node not available for new tasks)"
     assert errors(cluster) == {expected}
+
+
+def test_many_services_that_wait_at_once_are_placed_batch_by_batch(
+    cluster: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "BATCH", 3)
+    nowhere = Placement(constraints=["node.labels.zone == nowhere"])
+    cluster.commit(Put(Service(id="stuck", spec=spec(8, "stuck", placement=nowhere))))
+    for name in ("one", "two", "three"):
+        cluster.commit(Put(Service(id=name, spec=spec(4, name))))
+    cluster.settle()
+    assert len(errors(cluster, "stuck")) == 1
+    for name in ("one", "two", "three"):
+        assert sorted(placed(cluster, name).values()) == [1, 1, 2]
 
 
 def test_a_thousand_tasks_are_placed_quickly() -> None:

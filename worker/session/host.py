@@ -139,10 +139,10 @@ class ContainerHost:
 
 
 def _with_networks(task: Task, assignments: Assignments) -> Task:
-    attachments = [
+    attachments = tuple(
         msgspec.structs.replace(a, network=assignments.networks.get(a.network_id, a.network))
         for a in task.networks_attachments
-    ]
+    )
     return msgspec.structs.replace(task, networks_attachments=attachments)
 
 

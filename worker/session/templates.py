@@ -59,7 +59,7 @@ def context(task: Task, node: NodeDescription, functions: Mapping[str, Function]
         ".Task.Name": task_name(task),
         ".Task.Slot": str(task.slot) if task.slot else task.node_id,
     }
-    return Context(fields, task.service_annotations, functions or {})
+    return Context(fields, task.service_annotations or {}, functions or {})
 
 
 def task_name(task: Task) -> str:

@@ -52,10 +52,10 @@ CLUSTER = [Put(o) for o in (FRONT, INGRESS, HOST, KEY, WEB, Node(id="n1"), Node(
 
 def task(number: int = 1, node: str = "n1", state: TaskState = TaskState.ASSIGNED, **fields: object) -> Task:
     """Task t<number> of the service, on both networks."""
-    attachments = [
+    attachments = (
         NetworkAttachment(network_id="front", addresses=[f"10.0.1.{10 + number}/24"], aliases=["me"]),
         NetworkAttachment(network_id="ing", addresses=[f"10.0.0.{10 + number}/24"]),
-    ]
+    )
     return Task(
         **{
             "id": f"t{number}",

@@ -69,7 +69,7 @@ def test_only_tasks_between_assignment_and_end_are_seen(state: TaskState) -> Non
 
 
 def test_a_task_without_an_address_is_not_seen() -> None:
-    assert backend(task(networks_attachments=[]), "front") is None
+    assert backend(task(networks_attachments=()), "front") is None
 
 
 def test_a_change_touches_only_endpoints_that_look_different() -> None:

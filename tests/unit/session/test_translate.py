@@ -146,7 +146,7 @@ def test_networks_carry_the_addresses_of_the_control_plane() -> None:
     attachment = NetworkAttachment(
         network_id="n", network=network("n"), addresses=["10.0.1.5/24", "fd00::5/64"], aliases=["db"]
     )
-    mine = replace(task(), networks_attachments=[attachment])
+    mine = replace(task(), networks_attachments=(attachment,))
     assert translate.network_mode(mine) == "n"
     endpoint = translate.networking(mine).endpoints_config["n"]
     assert endpoint is not None
@@ -158,14 +158,14 @@ def test_networks_carry_the_addresses_of_the_control_plane() -> None:
 @pytest.mark.parametrize(("driver", "mode"), [("host", "host"), ("null", "none")])
 def test_predefined_networks(driver: str, mode: str) -> None:
     attachment = NetworkAttachment(network_id="n", network=network("n", driver))
-    assert translate.network_mode(replace(task(), networks_attachments=[attachment])) == mode
+    assert translate.network_mode(replace(task(), networks_attachments=(attachment,))) == mode
 
 
 def test_host_mode_ports() -> None:
-    ports = [
+    ports = (
         PortConfig(target_port=80, published_port=8080, publish_mode="host"),
         PortConfig(target_port=53, protocol="udp"),
-    ]
+    )
     mine = replace(task(), endpoint_ports=ports)
     assert translate.host_config(mine, ctx(mine)).port_bindings == {
         "80/tcp": [PortBinding(host_port="8080")],
