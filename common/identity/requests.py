@@ -78,23 +78,23 @@ async def fetch_root(address: str, token: str) -> str:
     known = Token.parse(token)
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
-    return known.root_of((await _send("GET", address, ROOTS, anybody)).decode("ascii", "replace"))
+    return known.root_of((await send("GET", address, ROOTS, anybody)).decode("ascii", "replace"))
 
 
 async def join(address: str, root: str, request: JoinRequest) -> Certified:
     """Join by the manager at `address`, which must prove itself by `root`."""
-    return _certified(await _send("POST", address, JOIN, pinned(root), request))
+    return _certified(await send("POST", address, JOIN, pinned(root), request))
 
 
 async def renew(address: str, context: ssl.SSLContext, csr: str) -> Certified:
     """A new certificate, for the node whose certificate `context` holds (Tls.client)."""
-    return _certified(await _send("POST", address, RENEW, context, RenewRequest(csr=csr)))
+    return _certified(await send("POST", address, RENEW, context, RenewRequest(csr=csr)))
 
 
 async def revive(address: str, roots: str, expired: str, key: str) -> Certified:
     """A new certificate for the key of one that is over, which no handshake takes any more."""
     request = RenewRequest(csr=make_csr(key), expired=expired)
-    return _certified(await _send("POST", address, REVIVE, pinned(roots), request))
+    return _certified(await send("POST", address, REVIVE, pinned(roots), request))
 
 
 def _certified(data: bytes) -> Certified:
@@ -104,7 +104,7 @@ def _certified(data: bytes) -> Certified:
         raise Unavailable(f"the manager's answer cannot be read: {error}") from None
 
 
-async def _send(
+async def send(
     method: str, address: str, path: str, context: ssl.SSLContext, body: msgspec.Struct | None = None
 ) -> bytes:
     """One request on a connection of its own."""

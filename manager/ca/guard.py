@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -27,13 +28,19 @@ SMALL = 1 << 16  # bytes that somebody without a certificate may send
 PEER: web.RequestKey[Peer] = web.RequestKey("peer", Peer)
 
 
+class _Open(NamedTuple):
+    request: web.Request
+    peer: Peer
+    path: str
+
+
 class Guard:
     """`check` is the port's middleware; `run` cuts what removed nodes have open, for as long as the port is served."""
 
     def __init__(self, store: Store, cluster_id: str) -> None:
         self._store = store
         self._cluster_id = cluster_id
-        self._open: dict[web.Request, tuple[Peer, str]] = {}
+        self._open: dict[int, _Open] = {}  # by the request's identity
 
     @web.middleware
     async def check(self, request: web.Request, handler: http.Handler) -> web.StreamResponse:
@@ -53,9 +60,9 @@ class Guard:
     async def run(self) -> None:
         async for event in self._store.watch():
             changed = {change.object.id for change in event.changes if _is_less(change)}
-            for request, (peer, path) in list(self._open.items()):
-                if peer.node_id in changed and self._refusal(peer, path) and request.transport is not None:
-                    request.transport.abort()
+            for one in list(self._open.values()):
+                if one.peer.node_id in changed and self._refusal(one.peer, one.path) and one.request.transport:
+                    one.request.transport.abort()
 
     async def _admit(self, peer: Peer, path: str) -> None:
         """Raises Forbidden, and Unavailable where this manager cannot tell."""
@@ -87,11 +94,11 @@ class Guard:
 
     @contextmanager
     def _listed(self, request: web.Request, peer: Peer, path: str) -> Iterator[None]:
-        self._open[request] = (peer, path)
+        self._open[id(request)] = _Open(request, peer, path)
         try:
             yield
         finally:
-            del self._open[request]
+            del self._open[id(request)]
 
 
 def _check_size(request: web.Request) -> None:

@@ -74,7 +74,7 @@ def check_spec(spec: ClusterSpec) -> None:
 
 def _check_ca(config: CAConfig) -> None:
     if 0 < config.node_cert_expiry < MIN_EXPIRY or config.node_cert_expiry < 0:
-        raise InvalidArgument("invalid CAConfig: minimum certificate expiry time is 1h0m0s")
+        raise InvalidArgument("invalid CAConfig: minimum certificate expiry time is: 1h0m0s")
     for ca in config.external_cas:
         if ca.protocol != "cfssl":
             raise InvalidArgument(f"invalid external CA: unknown protocol {ca.protocol!r}: use cfssl")
