@@ -69,6 +69,8 @@ class Cluster(Generic[M]):
     def form(self) -> None:
         """Make the first manager's node a cluster, and let all others join it by its tokens."""
         first, *others = self.managers
+        for machine in self.machines:
+            self.until(lambda at=machine: at.docker("node", "ls"), f"the manager on {machine.name} answers")  # type: ignore[misc]
         first.docker("swarm", "init", "--advertise-addr", first.ip)
         for machine in others:
             self.join(machine, first)

@@ -223,7 +223,7 @@ def test_unknown_hosts_and_labs(lab: Lab, tmp_path: Path) -> None:
 def test_a_second_lab_from_the_command_line(tmp_path: Path) -> None:
     """With the same addresses, beside the first one; cleared away after its rack has been killed."""
     words = [str(REPO / "examples/lab/lab"), "--dir", str(tmp_path), "--name", "two"]
-    run(*words, "up", "-m", "1", "-w", "0", "--no-image")
+    run(*words, "up", "-m", "1", "-w", "0", "--no-image", "--no-cluster")
     try:
         assert run(*words, "enter", "manager1", "hostname") == "manager1\n"
         assert "Leader" in run(*words, "docker", "manager1", "node", "ls")

@@ -4,31 +4,74 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 import click
 
+from examples.lab.cluster import Cluster
 from examples.lab.commands.base import HOSTS, PASS_ON, root
 from examples.lab.hosts import REPO, Lab
 from examples.lab.layout import Blueprint, Folder
 from examples.lab.links import Fault
 from examples.lab.processes import run
+from examples.lab.scenario import Scenario, say
 
 
-@root.command(examples="lab up\nlab up -m 1 -w 4\nlab --name other up -m 5 -w 0 -- --log-level debug")
-@click.option("-m", "--managers", default=3, show_default=True, help="Hosts called manager1, manager2, …")
-@click.option("-w", "--workers", default=2, show_default=True, help="Hosts called worker1, worker2, …")
-@click.option("--disk", default=1024, show_default=True, metavar="MB", help="Size of each host's disk")
+def _size(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what a new lab is made of."""
+    for option in (
+        click.option("--disk", default=1024, show_default=True, metavar="MB", help="Size of each host's disk"),
+        click.option("-w", "--workers", default=2, show_default=True, help="Hosts called worker1, worker2, …"),
+        click.option("-m", "--managers", default=3, show_default=True, help="Hosts called manager1, manager2, …"),
+    ):
+        command = option(command)
+    return command
+
+
+@root.command(examples="lab up\nlab up -m 1 -w 4\nlab --name other up -m 5 -w 0 --no-cluster -- --log-level debug")
+@_size
 @click.option("--image/--no-image", default=True, help="Load the image of examples/hello on every host")
+@click.option("--cluster/--no-cluster", "form", default=True, help="Make the hosts one cluster, or leave each its own")
 @click.argument("flags", nargs=-1)
 @click.pass_obj
-def up(folder: Folder, managers: int, workers: int, disk: int, image: bool, flags: tuple[str, ...]) -> None:
-    """Make the lab and start a shoald on every host. FLAGS are given to each shoald."""
+def up(folder: Folder, managers: int, workers: int, disk: int, image: bool, form: bool, flags: tuple[str, ...]) -> None:
+    """Make the lab, start a shoald on every host, and form a cluster. FLAGS are given to each shoald."""
     blueprint = Blueprint(managers=managers, workers=workers, disk=disk << 20, flags=list(flags))
+    _show(_make(folder, blueprint, image=image, form=form))
+
+
+def _make(folder: Folder, blueprint: Blueprint, *, image: bool = True, form: bool = True) -> Lab:
+    """Raises LabError; a lab whose image or cluster fails stays up, to be looked at."""
     lab = Lab.up(folder, blueprint)
     if image:
         run(str(REPO / "examples/hello/build-image"), str(folder.image))
         lab.load(folder.image)
-    _show(lab)
+    if form:
+        Cluster(lab.hosts).form()
+    return lab
+
+
+@root.command(examples="lab scenario\nlab scenario --keep\nlab scenario -m 5 -w 3 --replicas 20")
+@_size
+@click.option("--replicas", default=6, show_default=True, help="Tasks of the service that is deployed")
+@click.option("--keep", is_flag=True, help="Leave the lab up, if it was put up for this")
+@click.pass_obj
+def scenario(folder: Folder, managers: int, workers: int, disk: int, replicas: int, keep: bool) -> None:
+    """Deploy a service, kill the leader and a worker, and show how the cluster gets over it.
+
+    Runs on the lab that is up, with its cluster formed; else on one that it puts up and takes away again.
+    """
+    own = not folder.blueprint.exists()
+    try:
+        if own:
+            say("Put up the lab")
+            lab = _make(folder, Blueprint(managers=managers, workers=workers, disk=disk << 20))
+        else:
+            lab = Lab.open(folder)
+        Scenario(Cluster(lab.hosts), replicas).run()
+    finally:
+        if own and not keep and folder.blueprint.exists():
+            Lab.open(folder).down()
 
 
 @root.command(examples="lab down\nlab --name other down")
