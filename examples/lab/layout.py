@@ -91,6 +91,11 @@ class Folder:
         return self.path / "rack.json"
 
     @property
+    def delayer(self) -> Path:
+        """Which process holds back frames, since the first delay."""
+        return self.path / "delay.json"
+
+    @property
     def faults(self) -> Path:
         return self.path / "faults.json"
 

@@ -1,7 +1,8 @@
-"""What goes wrong on the way from one host to another: cut, lossy and slow links, each way by itself.
+"""What goes wrong on the way from one host to another: cut, lossy, slow and long links, each way by itself.
 
-`Faults` is the pure part: it knows what is wrong where and says it as an nftables ruleset and as tc commands. Losses and cuts are
-rules in the bridge's forward hook. A rate is a class of an HTB on the receiver's port, which nftables chooses by the packet's priority.
+Pure: `Faults` knows what is wrong where, and says it as an nftables ruleset and as tc commands; wires.py puts them into force. Losses and
+cuts are rules in the bridge's forward hook. A rate is a class of an HTB on the receiver's port, chosen by the packet's priority, which
+nftables sets. Frames of links with a delay are led aside, to delay.py, before they come to the bridge.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 from examples.lab.layout import Address, LabError
 
 OTHERS = "others"
+TAP = "delay0"  # where delay.py takes the frames that it holds back
 _ROLES = ("managers", "workers")
 
 
@@ -22,6 +24,7 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     cut: bool = False
     drop: float = 0.0  # percent of the packets that are lost
     rate: int = 0  # bits per second, 0: as fast as it goes
+    delay: float = 0.0  # milliseconds that every packet takes longer
 
 
 class Link(msgspec.Struct, frozen=True, order=True):
@@ -48,22 +51,42 @@ class Faults(msgspec.Struct):
         healed = set(links)
         self.entries = [(link, fault) for link, fault in self.entries if link not in healed]
 
-    def ruleset(self, hosts: Sequence[Address]) -> str:
-        """nftables commands that replace what was in force by these faults."""
+    def delayed(self) -> bool:
+        return any(fault.delay for _, fault in self.entries)
+
+    def ruleset(self, hosts: Sequence[Address], ports: Iterable[str] = ()) -> str:
+        """nftables commands that replace what was in force by these faults. `ports` are those of the hosts that are on."""
+        chains = [_chain("links", "type filter hook forward priority 0", self._rules(hosts))]
+        macs = {host.name: host.mac for host in hosts}
+        aside = [
+            _chain(port, f'type filter hook ingress device "{port}" priority 0', rules)
+            for port in ports
+            if (rules := self._aside(port, macs))
+        ]
+        return _table("bridge", chains) + _table("netdev", aside)
+
+    def _rules(self, hosts: Sequence[Address]) -> list[str]:
         rules = (
             [f"iifname . oifname {{ {_pairs(cut)} }} drop"] if (cut := [k for k, f in self.entries if f.cut]) else []
         )
         for percent in sorted({fault.drop for _, fault in self.entries if fault.drop}):
             lossy = [link for link, fault in self.entries if fault.drop == percent]
-            chance = f"numgen random mod 100000 < {round(percent * 1000)}"
-            rules.append(f"iifname . oifname {{ {_pairs(lossy)} }} {chance} drop")
+            rules.append(f"iifname . oifname {{ {_pairs(lossy)} }} {_chance(percent)} drop")
         numbers = {host.name: host.number for host in hosts}
         if slow := [link for link, fault in self.entries if fault.rate]:
             lanes = ", ".join(f'"{k.source}" . "{k.target}" : {_lane(numbers[k.source])}' for k in slow)
             rules.append(f"meta priority set iifname . oifname map {{ {lanes} }}")
-        chain = ["type filter hook forward priority 0; policy accept;", *rules]
-        body = "\n".join(f"    {line}" for line in chain)
-        return f"table bridge lab\ndelete table bridge lab\ntable bridge lab {{\n  chain links {{\n{body}\n  }}\n}}\n"
+        return rules
+
+    def _aside(self, port: str, macs: dict[str, str]) -> list[str]:
+        """What is delayed does not pass the bridge, so it is lost here; what is cut goes on to the bridge and its end."""
+        rules = []
+        for link, fault in self.entries:
+            if link.source == port and fault.delay and not fault.cut:
+                mac = f"ether daddr {macs[link.target]}"
+                rules += [f"{mac} {_chance(fault.drop)} drop"] * bool(fault.drop)
+                rules.append(f'{mac} fwd to "{TAP}"')
+        return rules
 
     def shaping(self, hosts: Sequence[Address]) -> str:
         """tc commands for `tc -force -batch` that give the hosts' ports their rates. Ports without any fail to lose theirs."""
@@ -82,6 +105,21 @@ class Faults(msgspec.Struct):
 
 def _lane(number: int) -> str:
     return f"1:{number:x}"
+
+
+def _chance(percent: float) -> str:
+    return f"numgen random mod 100000 < {round(percent * 1000)}"
+
+
+def _chain(name: str, hook: str, rules: Sequence[str]) -> str:
+    lines = [f"{hook}; policy accept;", *rules]
+    return "  chain " + name + " {\n" + "".join(f"    {line}\n" for line in lines) + "  }\n"
+
+
+def _table(family: str, chains: Sequence[str]) -> str:
+    """Replaces the table, whether it was there or not."""
+    name = f"table {family} lab"
+    return f"{name}\ndelete {name}\n{name} {{\n{''.join(chains)}}}\n"
 
 
 def _pairs(links: Iterable[Link]) -> str:
@@ -131,3 +169,15 @@ def parse_rate(text: str) -> int:
     if rate < 8:
         raise LabError(f"a rate looks like 500kbit, 10mbit or 1gbit, not {text!r}")
     return rate
+
+
+def parse_delay(text: str) -> float:
+    """Milliseconds from "30ms", "1.5s" or "20". Raises LabError."""
+    number, factor = (text[:-2], 1.0) if text.endswith("ms") else (text.removesuffix("s"), 1000.0)
+    try:
+        delay = float(number) * (factor if text.endswith("s") else 1.0)
+    except ValueError:
+        delay = -1.0
+    if not 0 <= delay <= 60_000:
+        raise LabError(f"a delay looks like 30ms or 1.5s, not {text!r}; at most 60 seconds")
+    return delay

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ _START = 'trap "echo failed" EXIT; mount --make-rprivate / && read -r pid _ </pr
 
 
 def spawn(command: list[str], output: Path) -> Process:
-    """Start what says "ready PID" and becomes an init, apart from this process. Raises LabError with its output where it fails."""
+    """Start what forks off by setsid and says "ready PID" when it is. Raises LabError with its output where it fails."""
     with open(output, "wb") as file:
         starter = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
     code = starter.wait(30)
@@ -56,11 +57,21 @@ class Rack:
             self.run("mount", "-t", "tmpfs", "-o", f"size={disk},mode=755", "disk", str(path))
 
     def command(self, *command: str) -> list[str]:
-        """The command line that runs `command` outside of all hosts, on the bridge. Raises LabError where the lab is down."""
+        """The command line that runs `command` outside of all hosts, on the bridge. Raises LabError where the lab has died."""
+        return ["nsenter", f"--target={self.alive().pid}", "--mount", "--net", "--", *command]
+
+    def spawn(self, *command: str, output: Path) -> Process:
+        """Start a process of the rack that says "ready PID", outside of all hosts. It ends with the lab. Raises LabError."""
+        process = self.alive()
+        enter = ["nsenter", f"--target={process.pid}", "--mount", "--net", "--pid", "--", "setsid", "--fork"]
+        return spawn([*enter, *command], output)
+
+    def alive(self) -> Process:
+        """Its init. Raises LabError where that has died."""
         process = self.process
         if process is None:
             raise LabError(f"the lab in {self.folder.path} has died: `lab down` clears it away")
-        return ["nsenter", f"--target={process.pid}", "--mount", "--net", "--", *command]
+        return process
 
     def run(self, *command: str, stdin: str | None = None) -> str:
         return run(*self.command(*command), stdin=stdin)
@@ -76,6 +87,10 @@ class Rack:
         """Pull the wire, so that nothing comes from the host any more. Idempotent."""
         command = self.command("ip", "link", "del", "dev", host.name)
         subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
+
+    def ports(self) -> list[str]:
+        """Of the hosts that are on."""
+        return [link["ifname"] for link in json.loads(self.run("ip", "-json", "link", "show", "master", layout.BRIDGE))]
 
     def resize(self, host: str, size: int) -> None:
         """Give a host's disk another size in bytes; not below what lies on it."""

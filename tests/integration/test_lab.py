@@ -116,6 +116,27 @@ def test_loss_and_rate(lab: Lab) -> None:
     assert _throughput(manager, worker) < 9_000_000  # the link is as it was when the host comes back
 
 
+def test_delay(lab: Lab) -> None:
+    manager, other, worker = lab.hosts
+    assert _round_trip(manager, worker) < 15
+    lab.delay("manager1", "worker1", 30)
+    assert 60 <= _round_trip(manager, worker) < 75
+    assert _round_trip(manager, other) < 15
+    lab.delay("manager1", "worker1", 0, one_way=True)
+    assert 30 <= _round_trip(manager, worker) < 45
+    worker.kill()
+    worker.start()
+    assert 30 <= _round_trip(manager, worker) < 45
+    lab.heal()
+    assert _round_trip(manager, worker) < 15
+
+
+def _round_trip(source: Host, target: Host) -> float:
+    """Milliseconds, the best of five."""
+    said = source.run("busybox", "ping", "-c", "5", "-i", "0.05", target.ip)
+    return float(said.rpartition("= ")[2].partition("/")[0])
+
+
 def _throughput(source: Host, target: Host) -> float:
     with subprocess.Popen(
         target.command("iperf3", "-s", "-1", "--forceflush"), stdout=subprocess.PIPE, text=True

@@ -28,19 +28,19 @@ def _size(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@root.command(examples="lab up\nlab up -m 1 -w 4\nlab --name other up -m 5 -w 0 --no-cluster -- --log-level debug")
+@root.command(examples="lab up\nlab up -m 1 -w 4\nlab --name other up -m 5 -w 0 -- --log-level debug")
 @_size
 @click.option("--image/--no-image", default=True, help="Load the image of examples/hello on every host")
-@click.option("--cluster/--no-cluster", "form", default=True, help="Make the hosts one cluster, or leave each its own")
+@click.option("--cluster/--no-cluster", "form", default=False, help="Make the hosts one cluster, or leave each its own")
 @click.argument("flags", nargs=-1)
 @click.pass_obj
 def up(folder: Folder, managers: int, workers: int, disk: int, image: bool, form: bool, flags: tuple[str, ...]) -> None:
-    """Make the lab, start a shoald on every host, and form a cluster. FLAGS are given to each shoald."""
+    """Make the lab, start a shoald on every host, and (with --cluster) form a cluster. FLAGS are given to each shoald."""
     blueprint = Blueprint(managers=managers, workers=workers, disk=disk << 20, flags=list(flags))
     _show(_make(folder, blueprint, image=image, form=form))
 
 
-def _make(folder: Folder, blueprint: Blueprint, *, image: bool = True, form: bool = True) -> Lab:
+def _make(folder: Folder, blueprint: Blueprint, *, image: bool = True, form: bool) -> Lab:
     """Raises LabError; a lab whose image or cluster fails stays up, to be looked at."""
     lab = Lab.up(folder, blueprint)
     if image:
@@ -65,7 +65,7 @@ def scenario(folder: Folder, managers: int, workers: int, disk: int, replicas: i
     try:
         if own:
             say("Put up the lab")
-            lab = _make(folder, Blueprint(managers=managers, workers=workers, disk=disk << 20))
+            lab = _make(folder, Blueprint(managers=managers, workers=workers, disk=disk << 20), form=True)
         else:
             lab = Lab.open(folder)
         Scenario(Cluster(lab.hosts), replicas).run()
@@ -103,6 +103,7 @@ def _wrong(fault: Fault) -> str:
     parts = ["cut"] * fault.cut
     parts += [f"{fault.drop:g} % lost"] * bool(fault.drop)
     parts += [f"at most {fault.rate} bit/s"] * bool(fault.rate)
+    parts += [f"{fault.delay:g} ms late"] * bool(fault.delay)
     return ", ".join(parts)
 
 

@@ -7,7 +7,7 @@ import click
 from examples.lab.commands.base import HOSTS, root
 from examples.lab.hosts import Lab
 from examples.lab.layout import Folder
-from examples.lab.links import OTHERS, parse_rate
+from examples.lab.links import OTHERS, parse_delay, parse_rate
 
 _one_way = click.option("--one-way", is_flag=True, help="Only from HOSTS to OTHERS")
 _hosts = click.argument("hosts")
@@ -46,6 +46,17 @@ def drop(folder: Folder, hosts: str, others: str, percent: float, one_way: bool)
 def slow(folder: Folder, hosts: str, others: str, rate: str, one_way: bool) -> None:
     """Let no more than RATE through from each of HOSTS to each of OTHERS, and back."""
     Lab.open(folder).slow(hosts, others, parse_rate(rate), one_way=one_way)
+
+
+@root.command(examples="lab delay managers managers 30ms\nlab delay --one-way worker1 all 200ms", epilog=HOSTS)
+@_one_way
+@_hosts
+@_others
+@click.argument("time")
+@click.pass_obj
+def delay(folder: Folder, hosts: str, others: str, time: str, one_way: bool) -> None:
+    """Let packets between HOSTS and OTHERS take TIME longer, each way. 0 for no longer."""
+    Lab.open(folder).delay(hosts, others, parse_delay(time), one_way=one_way)
 
 
 @root.command(examples="lab heal\nlab heal manager1\nlab heal workers managers", epilog=HOSTS)

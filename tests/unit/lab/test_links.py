@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from examples.lab.layout import Blueprint, LabError
-from examples.lab.links import Fault, Faults, Link, between, members, parse_rate
+from examples.lab.links import Fault, Faults, Link, between, members, parse_delay, parse_rate
 
 HOSTS = Blueprint(managers=2, workers=2).hosts()
 AB, BA = Link("manager1", "worker1"), Link("worker1", "manager1")
@@ -48,13 +48,17 @@ def test_ruleset() -> None:
     faults.set([AB, BA], cut=True)
     faults.set([Link("manager2", "worker2")], drop=12.5)
     faults.set([AB], rate=1_000_000)
-    assert faults.ruleset(HOSTS).splitlines()[2:-2] == [
+    assert faults.ruleset(HOSTS).splitlines()[:-4] == [
+        "table bridge lab",
+        "delete table bridge lab",
         "table bridge lab {",
         "  chain links {",
         "    type filter hook forward priority 0; policy accept;",
         '    iifname . oifname { "manager1" . "worker1", "worker1" . "manager1" } drop',
         '    iifname . oifname { "manager2" . "worker2" } numgen random mod 100000 < 12500 drop',
         '    meta priority set iifname . oifname map { "manager1" . "worker1" : 1:1 }',
+        "  }",
+        "}",
     ]
 
 
@@ -77,3 +81,27 @@ def test_parse_rate() -> None:
     for text in ("fast", "", "0", "-1mbit", "10mb"):
         with pytest.raises(LabError, match="a rate looks like"):
             parse_rate(text)
+
+
+def test_delayed_links_are_led_aside_unless_they_are_cut() -> None:
+    faults = Faults()
+    faults.set([AB, BA], delay=20.0)
+    faults.set([AB], drop=1.0)
+    faults.set([Link("manager1", "manager2")], delay=5.0, cut=True)
+    assert faults.delayed()
+    assert faults.ruleset(HOSTS, ["manager1", "manager2"]).splitlines()[-7:] == [
+        "table netdev lab {",
+        "  chain manager1 {",
+        '    type filter hook ingress device "manager1" priority 0; policy accept;',
+        "    ether daddr 02:6c:61:62:00:65 numgen random mod 100000 < 1000 drop",
+        '    ether daddr 02:6c:61:62:00:65 fwd to "delay0"',
+        "  }",
+        "}",
+    ]
+
+
+def test_parse_delay() -> None:
+    assert [parse_delay(text) for text in ("30ms", "1.5s", "20", "0")] == [30.0, 1500.0, 20.0, 0.0]
+    for text in ("", "long", "-1ms", "2h", "100s"):
+        with pytest.raises(LabError, match="a delay looks like"):
+            parse_delay(text)
