@@ -19,7 +19,7 @@ from common.model.node import ManagerStatus
 from manager.api import shapes
 from manager.api.context import Context
 from manager.bootstrap import manager_node, predefined, seed
-from manager.ca.authority import certify, founded, issuing_root, probe, public
+from manager.ca.authority import certify, founded, issuing_root, probe
 from manager.ca.endpoints import certified
 from manager.ca.rotation import respecified
 from manager.ca.tokens import make_tokens
@@ -165,7 +165,7 @@ def _shown(cluster: Cluster) -> dict[str, Any]:
     for name in ("Orchestration", "Raft", "Dispatcher", "EncryptionConfig"):
         field = {"EncryptionConfig": "encryption_config"}.get(name, name.lower())
         raw["Spec"][name] = shapes.builtins(getattr(cluster.spec, field))
-    config = public(cluster.spec.ca_config)
+    config = cluster.spec.ca_config
     raw["Spec"]["CAConfig"] = {"NodeCertExpiry": config.node_cert_expiry} | shapes.builtins(config)
     raw.setdefault("JoinTokens", {"Worker": "", "Manager": ""})
     raw["Spec"].setdefault("TaskDefaults", {})

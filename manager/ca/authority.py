@@ -26,7 +26,7 @@ def founded(cluster: Cluster, vault: Vault) -> Cluster:
     root = new_root(cluster.spec.ca_config, vault)
     return replace(
         cluster,
-        spec=replace(cluster.spec, ca_config=public(cluster.spec.ca_config)),
+        spec=replace(cluster.spec, ca_config=kept(cluster.spec.ca_config, root)),
         root_ca=root,
         root_rotation=None,
         tls_info=tls_info(root.certificate, root),
@@ -35,7 +35,10 @@ def founded(cluster: Cluster, vault: Vault) -> Cluster:
 
 
 def new_root(config: CAConfig, vault: Vault) -> RootCA:
-    """The root that the spec brings, else one of the cluster's own. Raises InvalidArgument."""
+    """The root that the spec brings, else one of the cluster's own. Raises InvalidArgument.
+
+    The spec's external CAs are those of the new root; one that does not tell its root has the one that is brought.
+    """
     from manager.ca.roots import check_root, make_root
 
     brought = config.signing_ca_cert or next((ca.ca_cert for ca in config.external_cas if ca.ca_cert), "")
@@ -63,14 +66,18 @@ def key_of(root: RootCA, vault: Vault) -> str:
     return vault.unseal(_name(root.certificate), root.sealed_key).decode() if root.sealed_key else ""
 
 
-def public(config: CAConfig) -> CAConfig:
-    """The part of a spec that is kept and shown: what it brings of a root is kept elsewhere, its key sealed."""
-    return replace(config, signing_ca_cert="", signing_ca_key="")
+def kept(config: CAConfig, root: RootCA) -> CAConfig:
+    """The part of a spec that stays one: the root that it brings is kept elsewhere, with its key sealed.
+
+    External CAs that do not tell their root have `root`.
+    """
+    told = [replace(ca, ca_cert=ca.ca_cert or root.certificate) for ca in config.external_cas]
+    return replace(config, signing_ca_cert="", signing_ca_key="", external_cas=told)
 
 
 def externals(config: CAConfig, root: str) -> list[ExternalCA]:
-    """External CAs that sign for the root (PEM): those that name it, or name none."""
-    return [ca for ca in config.external_cas if not ca.ca_cert or same(ca.ca_cert, root)]
+    """External CAs that sign for the root (PEM)."""
+    return [ca for ca in config.external_cas if same(ca.ca_cert or root, root)]
 
 
 def same(one: str, other: str) -> bool:

@@ -16,20 +16,23 @@ from common.errors import Conflict, InvalidArgument
 from common.identity.certificate import Certificate, bundle
 from common.model import Cluster, ClusterSpec, Node
 from common.model.node import CAConfig, JoinTokens, RootCA, RootRotation
-from manager.ca.authority import externals, key_of, new_root, public, same, tls_info
+from manager.ca.authority import externals, kept, key_of, new_root, same, tls_info
 from manager.vault import Vault
 
 
 def respecified(cluster: Cluster, spec: ClusterSpec, vault: Vault) -> Cluster:
     """`cluster` with a user's new spec, on the way to another root where that asks for it. Raises InvalidArgument, Conflict."""
-    config = spec.ca_config
-    changed = replace(cluster, spec=replace(spec, ca_config=public(config)))
+    config, changed = spec.ca_config, replace(cluster, spec=spec)
     if cluster.root_ca is None:
-        if _asks(cluster, config) or config.external_cas:
+        if _asks(cluster, config) or config.external_cas or config.signing_ca_key:
             raise Conflict("this node is a cluster of its own, without certificates: `swarm init` makes them")
         return changed
     if _asks(cluster, config):
         changed = _rotated(changed, config, vault)
+    rotation = changed.root_rotation
+    changed = replace(
+        changed, spec=replace(spec, ca_config=kept(config, rotation.root if rotation else cluster.root_ca))
+    )
     _check_externals(changed)
     return changed
 
@@ -57,7 +60,8 @@ def _rotated(cluster: Cluster, config: CAConfig, vault: Vault) -> Cluster:
             "a change of the root CA is under way: wait until it is over (`swarm ca` waits for it), remove the nodes that are gone "
             "for good (`node rm`), or go back by `swarm ca --rotate --ca-cert` with the present root"
         )
-    return begun(cluster, new_root(config, vault), vault)
+    others = [ca for ca in config.external_cas if not ca.ca_cert or not same(ca.ca_cert, present.certificate)]
+    return begun(cluster, new_root(replace(config, external_cas=others), vault), vault)
 
 
 def begun(cluster: Cluster, root: RootCA, vault: Vault) -> Cluster:
@@ -119,9 +123,14 @@ def must_renew(cluster: Cluster, node: Node) -> bool:
 def finished(cluster: Cluster, tokens: JoinTokens) -> Cluster:
     """Step 3; `tokens` pin the new root."""
     assert cluster.root_rotation is not None
-    root = replace(cluster.root_rotation.root, cross_signed="")
+    root, config = replace(cluster.root_rotation.root, cross_signed=""), cluster.spec.ca_config
     return replace(
-        cluster, root_ca=root, root_rotation=None, tls_info=tls_info(root.certificate, root), join_tokens=tokens
+        cluster,
+        spec=replace(cluster.spec, ca_config=replace(config, external_cas=externals(config, root.certificate))),
+        root_ca=root,
+        root_rotation=None,
+        tls_info=tls_info(root.certificate, root),
+        join_tokens=tokens,
     )
 
 

@@ -15,7 +15,7 @@ from common.identity.tls import Peer, Tls
 from common.model.node import CAConfig, ExternalCA
 from manager.ca.authority import certify
 from manager.ca.external import sign
-from manager.ca.rotation import respecified
+from manager.ca.rotation import finished, respecified
 from tests.harness.authorities import Pair, make_authority
 from tests.harness.cfssl import Cfssl, cfssl
 from tests.harness.manager import manager
@@ -28,6 +28,13 @@ ROOT = make_authority("rsa", name="company root")
 async def server() -> AsyncIterator[Cfssl]:
     async with cfssl(ROOT) as made:
         yield made
+
+
+async def test_an_external_ca_that_does_not_tell_its_root_has_the_clusters(server: Cfssl) -> None:
+    config = CAConfig(signing_ca_cert=ROOT.certificate, external_cas=[ExternalCA(url=server.url)])
+    async with manager(config) as one:
+        assert one.cluster.spec.ca_config.external_cas == [named(server)]
+        assert (await one.join()).roots == ROOT.certificate
 
 
 def named(server: Cfssl, root: Pair = ROOT) -> ExternalCA:
@@ -59,10 +66,13 @@ async def test_a_cluster_goes_over_to_the_users_ca_and_back(server: Cfssl) -> No
         chain = await certify(issuing, one.context.vault, requests.make_key()[1], NODE)
         assert chain.count("BEGIN CERTIFICATE") == 2
         over = replace(changed, root_ca=replace(changed.root_rotation.root, cross_signed=""), root_rotation=None)
-        back = respecified(over, replace(spec, ca_config=CAConfig(force_rotate=1)), one.context.vault)
+        assert over.spec.ca_config == CAConfig(external_cas=[named(server)])
+        again = replace(over.spec, ca_config=replace(over.spec.ca_config, force_rotate=1))  # as clients send it
+        back = respecified(over, again, one.context.vault)
         assert back.root_rotation is not None
         assert back.root_rotation.root.sealed_key
         assert not back.root_rotation.root.cross_signed  # nobody here has the present root's key
+        assert finished(back, back.join_tokens).spec.ca_config.external_cas == []
 
 
 @pytest.mark.parametrize(

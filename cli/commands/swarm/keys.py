@@ -8,6 +8,7 @@ import sys
 import click
 
 from cli.commands.swarm.member import manager_address, update_swarm
+from cli.errors import CliError
 from cli.flags.command import command
 from cli.session import Session
 
@@ -25,7 +26,9 @@ def join_token(session: Session, quiet: bool, rotate: bool, role: str) -> None:
         update_swarm(session, {}, **{name: True})
         if not quiet:
             print(f"Successfully rotated {role} join token.\n")
-    token = session.client.get("/swarm")["JoinTokens"][role.capitalize()]
+    token = (session.client.get("/swarm").get("JoinTokens") or {}).get(role.capitalize())
+    if not token:
+        raise CliError("This node has no swarm that others could join yet: make one by `shoal swarm init`.")
     if quiet:
         print(token)
         return

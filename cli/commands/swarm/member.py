@@ -16,6 +16,15 @@ from cli.session import Session
 AVAILABILITY = click.Choice(["active", "pause", "drain"])
 
 
+def read_pem(path: str) -> str:
+    """Raises ValueError."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read {path}: {error}") from None
+
+
 def parse_external_ca(text: str) -> dict[str, Any]:
     """ "protocol=cfssl,url=https://ca.example/sign" → the API's ExternalCA."""
     result: dict[str, Any] = {}
@@ -23,13 +32,21 @@ def parse_external_ca(text: str) -> dict[str, Any]:
         if name in ("protocol", "url"):
             result["Protocol" if name == "protocol" else "URL"] = value or ""
         elif name == "cacert":
-            with open(value or "", encoding="ascii") as file:
-                result["CACert"] = file.read()
+            result["CACert"] = read_pem(value or "")
         else:
             result.setdefault("Options", {})[name] = value or ""
     if not result.get("Protocol") or not result.get("URL"):
         raise ValueError(f"invalid external CA {text!r}: write protocol=cfssl,url=URL")
     return result
+
+
+def root_of_user(base: str) -> Decorator:
+    """A root CA that the user brings."""
+    pem = Parsed("pem-file", read_pem)
+    return together(
+        field(f"{base}CAConfig.SigningCACert", "--ca-cert", type=pem, help="Certificate of a root CA of your own"),
+        field(f"{base}CAConfig.SigningCAKey", "--ca-key", type=pem, help="Its key, where no external CA has it"),
+    )
 
 
 def settings(base: str) -> Decorator:
@@ -80,6 +97,7 @@ def _addresses() -> Sequence[Decorator]:
 )
 @switch("ForceNewCluster", "--force-new-cluster", help="Make a new swarm of one from this node's state")
 @settings("Spec.")
+@root_of_user("Spec.")
 @click.pass_obj
 def init(session: Session, /, **_: object) -> None:
     request = {"Spec": {}, **body(click.get_current_context())}
