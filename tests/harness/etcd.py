@@ -1,0 +1,163 @@
+"""Real etcd clusters on loopback, with ephemeral ports and data on tmpfs, that end with the test."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from tests.harness.wait import until
+
+_FAST = Path("/dev/shm")
+
+
+class EtcdMember:
+    """One etcd process. `start` after `kill` goes on with its data."""
+
+    def __init__(self, name: str, folder: Path, peers: dict[str, str], client: str, flags: tuple[str, ...]) -> None:
+        self.name = name
+        self.url = client
+        self._folder = folder
+        self._log = folder.with_suffix(".log")
+        self._command = [
+            "etcd", "--name", name, "--data-dir", str(folder),
+            "--listen-client-urls", client, "--advertise-client-urls", client,
+            "--listen-peer-urls", peers[name], "--initial-advertise-peer-urls", peers[name],
+            "--initial-cluster", ",".join(f"{member}={url}" for member, url in peers.items()),
+            "--initial-cluster-token", folder.parent.name, *flags,
+        ]  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with open(self._log, "ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, preexec_fn=_end_with_parent)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(number)
+        self.process.wait(30)
+
+    def pause(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def call(self, path: str, body: dict[str, Any], timeout: float = 5) -> dict[str, Any]:
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            told: dict[str, Any] = json.loads(answer.read())
+        return told
+
+    def healthy(self) -> bool:
+        """A quorum answers through this member."""
+        with suppress(OSError, ValueError):
+            return "header" in self.call("/v3/kv/range", {"key": "AA=="}, timeout=2)
+        assert self.process is not None
+        assert self.process.poll() is None, self._log.read_text()[-2000:]
+        return False
+
+    def leads(self) -> bool:
+        with suppress(OSError, ValueError):
+            status = self.call("/v3/maintenance/status", {})
+            return bool(status["leader"] == status["header"]["member_id"])
+        return False
+
+    def revision(self) -> int:
+        return int(self.call("/v3/kv/range", {"key": "AA=="})["header"]["revision"])
+
+    def compact(self) -> None:
+        """Forget all of etcd's history but the present."""
+        self.call("/v3/kv/compaction", {"revision": str(self.revision()), "physical": True}, timeout=30)
+
+    def defragment(self) -> None:
+        self.call("/v3/maintenance/defragment", {}, timeout=30)
+
+
+class Etcd:
+    def __init__(self, members: list[EtcdMember]) -> None:
+        self.members = members
+
+    @property
+    def urls(self) -> list[str]:
+        return [member.url for member in self.members]
+
+    @property
+    def leader(self) -> EtcdMember:
+        return until(lambda: next((m for m in self.members if m.leads()), None), "etcd has a leader")  # type: ignore[return-value]
+
+    def start(self) -> None:
+        for member in self.members:
+            if member.process is None or member.process.poll() is not None:
+                member.start()
+        for member in self.members:
+            until(member.healthy, f"etcd member {member.name} answers")
+
+    def kill(self) -> None:
+        for member in self.members:
+            if member.process is not None and member.process.poll() is None:
+                member.kill()
+
+
+@contextmanager
+def etcd(size: int = 1, *flags: str, scheme: str = "http") -> Iterator[Etcd]:
+    """A running cluster of `size` members; `flags` go to each."""
+    folder = Path(tempfile.mkdtemp(prefix="shoal-etcd-", dir=_FAST))
+    ports = _free_ports(2 * size)
+    peers = {f"m{n}": f"http://127.0.0.1:{ports[n]}" for n in range(size)}
+    urls = [f"{scheme}://127.0.0.1:{port}" for port in ports[size:]]
+    cluster = Etcd([EtcdMember(name, folder / name, peers, url, flags) for name, url in zip(peers, urls, strict=True)])
+    try:
+        if scheme == "http":
+            cluster.start()
+        else:  # whoever asks has to have a certificate
+            for member in cluster.members:
+                member.start()
+        yield cluster
+    finally:
+        cluster.kill()
+        shutil.rmtree(folder)
+
+
+_shared: list[Any] = []
+
+
+def shared() -> Etcd:
+    """One member for all tests that only need a prefix of their own; `end_shared` ends it."""
+    if not _shared:
+        running = etcd()
+        _shared.extend([running, running.__enter__()])
+    cluster: Etcd = _shared[1]
+    return cluster
+
+
+def end_shared() -> None:
+    if _shared:
+        _shared[0].__exit__(None, None, None)
+        _shared.clear()
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _end_with_parent() -> None:
+    os.setpgrp()
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
