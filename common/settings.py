@@ -38,7 +38,11 @@ class Settings(msgspec.Struct, kw_only=True, dict=True, rename="kebab", forbid_u
     log_level: str = "info"
     labels: list[str] = []  # engine labels, key=value
     storage: str = "overlay2"
-    store: str = "raft"  # log of the cluster's store: raft, memory, etcd://…
+    store: str = "raft"  # log of the cluster's store: raft, memory, etcd://host:port,…
+    store_prefix: str = "/shoal"  # below which this cluster's keys lie in etcd
+    store_ca: str = ""  # for etcd over TLS: its CA, and the certificate and key that it knows this node by
+    store_cert: str = ""
+    store_key: str = ""
     insecure_registries: list[str] = []
     shutdown_timeout: int = 15  # seconds
 

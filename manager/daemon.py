@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from common.errors import InvalidArgument, Unavailable
+from common.errors import Unavailable
 from common.identity import IdentityFile
 from common.settings import Settings
 from manager.api.context import Context
@@ -68,4 +68,6 @@ def _log(settings: Settings, node_id: str) -> Log:
         from manager.raft.log import RaftLog
 
         return RaftLog(Path(settings.root) / "raft", node_id)
-    raise InvalidArgument(f"unknown store {settings.store!r}: use raft or memory")
+    from manager.etcd.opening import etcd_log
+
+    return etcd_log(settings, node_id)

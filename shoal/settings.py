@@ -18,6 +18,7 @@ import msgspec
 
 from common.errors import InvalidArgument
 from common.settings import Settings, convert
+from common.store_address import ETCD, check_store
 
 DEFAULT_CONFIG = Path("/etc/shoal/shoald.toml")
 _SOCKET_PATH = 107  # bytes: unix(7), sun_path without its final zero
@@ -41,7 +42,11 @@ _HELP = {
     "log_level": "debug, info, warning or error",
     "labels": "labels of this engine, KEY=VALUE; repeatable",
     "storage": "storage driver: overlay2",
-    "store": "the cluster's store: raft or memory",
+    "store": "the cluster's store: raft, or etcd://HOST:PORT,HOST:PORT of an etcd cluster; memory for tests",
+    "store_prefix": "where the cluster's keys lie in etcd: /shoal/NAME, another one for each cluster",
+    "store_ca": "CA certificate of etcd's servers: etcd is spoken to over TLS then",
+    "store_cert": "the client certificate that etcd knows this node by",
+    "store_key": "its private key",
     "insecure_registries": "registries that may be spoken to without TLS; repeatable",
     "shutdown_timeout": "seconds that a clean stop may take",
 }
@@ -144,7 +149,7 @@ def validate(settings: Settings) -> Settings:
     _check_choice("log-driver", settings.log_driver, ("json-file", "local", "none"))
     _check_choice("log-level", settings.log_level, ("debug", "info", "warning", "error"))
     _check_choice("storage", settings.storage, ("overlay2",))
-    _check_choice("store", settings.store, ("raft", "memory"))
+    _check_store(settings)
     for pool in [*settings.address_pools, *settings.ipv6_pools]:
         _check_pool(pool)
     for server in settings.dns:
@@ -167,6 +172,24 @@ def _check_socket(path: Path) -> None:
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise InvalidArgument(f"invalid {name} {value!r}: known are {', '.join(known)}")
+
+
+def _check_store(settings: Settings) -> None:
+    check_store(settings.store, settings.store_prefix)
+    given = [name for name in ("store_ca", "store_cert", "store_key") if getattr(settings, name)]
+    if given and not settings.store.startswith(ETCD):
+        raise InvalidArgument(
+            f"--{given[0].replace('_', '-')} is for a store in etcd, which store {settings.store!r} is not"
+        )
+    if bool(settings.store_cert) != bool(settings.store_key):
+        raise InvalidArgument(
+            "a certificate for etcd needs its private key: give --store-cert and --store-key together"
+        )
+    if settings.store_cert and not settings.store_ca:
+        raise InvalidArgument("a certificate for etcd is of use over TLS only: give --store-ca too")
+    for name in given:
+        if not Path(getattr(settings, name)).is_file():
+            raise InvalidArgument(f"{name.replace('_', '-')} {getattr(settings, name)!r} is not a file")
 
 
 def _check_host(host: str, settings: Settings) -> None:

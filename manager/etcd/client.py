@@ -7,6 +7,7 @@ stream of their own, and end with their connection: who reads one knows from whe
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Self, TypeVar
@@ -21,6 +22,7 @@ T = TypeVar("T")
 ATTEMPT = ClientTimeout(total=5, sock_connect=1)  # seconds
 STREAM = ClientTimeout(total=None, sock_connect=1)
 PAUSE = 0.2  # seconds, once no member answered
+_AT_ONCE = 1 << 19  # bytes that are handed to the socket in one step
 PAGE = 128  # keys at a time
 # A member that lost its quorum must say so, instead of keeping a watch on which nothing happens.
 _HEADERS = {"Grpc-Metadata-hasleader": "true", "Content-Type": "application/json"}
@@ -129,7 +131,8 @@ class Client:
                 await asyncio.sleep(PAUSE)
 
     async def _once(self, url: str, data: bytes, kind: type[T]) -> T:
-        async with self._session.post(url, data=data, timeout=ATTEMPT) as response:
+        body = data if len(data) < _AT_ONCE else io.BytesIO(data)
+        async with self._session.post(url, data=body, timeout=ATTEMPT) as response:
             answer = await response.read()
             if response.status != 200:
                 raise _failure(answer)

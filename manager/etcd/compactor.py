@@ -37,6 +37,7 @@ class Compactor:
         self._machine = machine
         self._every = every
         self._size = size
+        self.taken = 0  # snapshots that count
 
     async def run(self, follower: Follower) -> None:
         """Take snapshots while this manager leads, until cancelled."""
@@ -74,6 +75,7 @@ class Compactor:
                 delete(after(kept), after(self._keys.snapshots)),
             ],
         )
+        self.taken += answer.succeeded
         await follower.reached(answer.header.revision if answer.succeeded else 0)
         log.info("took a snapshot in etcd", index=index, parts=pointer.parts, counts=answer.succeeded)
 

@@ -43,6 +43,7 @@ class _Parts(msgspec.Struct, frozen=True):
     election: Election
     proposer: Proposer
     barriers: Barriers
+    compactor: Compactor
 
 
 class EtcdLog:
@@ -84,7 +85,7 @@ class EtcdLog:
                             group.create_task(each)
                             for each in (election.run(barriers.barrier), compactor.run(follower))
                         ]
-                        self._parts = _Parts(election, proposer, barriers)
+                        self._parts = _Parts(election, proposer, barriers, compactor)
                         yield
                     finally:
                         self._parts = None

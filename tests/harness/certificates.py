@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_USE = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
+_USE = {"server": [ExtendedKeyUsageOID.SERVER_AUTH], "client": [ExtendedKeyUsageOID.CLIENT_AUTH]}
+_USE["both"] = _USE["server"] + _USE["client"]
 
 
 class Authority:
@@ -27,11 +28,11 @@ class Authority:
         self.file = self._write("ca.pem", ca.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str, *, use: str, address: str = "127.0.0.1") -> tuple[Path, Path]:
-        """Files of a certificate and its key. `use`: server or client; a server's is for `address`."""
+        """Files of a certificate and its key. `use`: server, client or both; a server's is for `address`."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_name(name), key.public_key()).issuer_name(self._name)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([_USE[use]]), critical=False)
-        if use == "server":
+        builder = builder.add_extension(x509.ExtendedKeyUsage(_USE[use]), critical=False)
+        if use != "client":
             names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
             builder = builder.add_extension(names, critical=False)
         signed = builder.sign(self._key, hashes.SHA256())

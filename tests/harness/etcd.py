@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import urllib.request
@@ -56,16 +57,23 @@ class EtcdMember:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
-    def call(self, path: str, body: dict[str, Any], timeout: float = 5) -> dict[str, Any]:
+    def wipe(self) -> None:
+        """Kill it, with all that it knew."""
+        self.kill()
+        shutil.rmtree(self._folder)
+
+    def call(
+        self, path: str, body: dict[str, Any], timeout: float = 5, context: ssl.SSLContext | None = None
+    ) -> dict[str, Any]:
         request = urllib.request.Request(self.url + path, json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
+        with urllib.request.urlopen(request, timeout=timeout, context=context) as answer:
             told: dict[str, Any] = json.loads(answer.read())
         return told
 
-    def healthy(self) -> bool:
+    def healthy(self, context: ssl.SSLContext | None = None) -> bool:
         """A quorum answers through this member."""
         with suppress(OSError, ValueError):
-            return "header" in self.call("/v3/kv/range", {"key": "AA=="}, timeout=2)
+            return "header" in self.call("/v3/kv/range", {"key": "AA=="}, timeout=2, context=context)
         assert self.process is not None
         assert self.process.poll() is None, self._log.read_text()[-2000:]
         return False

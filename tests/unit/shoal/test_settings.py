@@ -8,6 +8,7 @@ import pytest
 
 from common.errors import InvalidArgument
 from common.settings import Settings, decode, encode
+from common.store_address import etcd_urls
 from shoal.settings import load
 
 
@@ -36,6 +37,13 @@ def test_flags_reach_every_setting() -> None:
     assert settings.log_opts == {"max-file": "3"}
 
 
+def test_a_store_in_etcd_names_its_members() -> None:
+    settings = _load("--store", "etcd://10.0.0.1:2379,[::1]:2379,etcd.example:2379", "--store-prefix", "/shoal/prod")
+    assert settings.store_prefix == "/shoal/prod"
+    assert etcd_urls(settings.store) == ["http://10.0.0.1:2379", "http://[::1]:2379", "http://etcd.example:2379"]
+    assert etcd_urls("etcd://a:1", tls=True) == ["https://a:1"]
+
+
 def test_settings_survive_the_way_to_the_child() -> None:
     settings = _load("--root", "/a")
     assert decode(encode(settings)) == settings
@@ -54,6 +62,14 @@ def test_daemons_with_other_roots_have_other_names() -> None:
     ("argv", "sentence"),
     [
         (["--log-level", "loud"], "invalid log-level 'loud'"),
+        (["--store", "postgres"], "invalid store 'postgres': use raft, or etcd://HOST:PORT"),
+        (["--store", "etcd://a"], "invalid etcd member 'a' in store 'etcd://a': it looks like HOST:2379"),
+        (["--store", "etcd://a:1,b:99999"], "invalid etcd member 'b:99999'"),
+        (["--store", "etcd://a:1", "--store-prefix", "x y"], "invalid store prefix 'x y': it looks like /shoal/NAME"),
+        (["--store", "etcd://a:1", "--store-prefix", "/a:b"], "invalid store prefix '/a:b'"),
+        (["--store-ca", "/ca.pem"], "--store-ca is for a store in etcd, which store 'raft' is not"),
+        (["--store", "etcd://a:1", "--store-cert", "/c"], "give --store-cert and --store-key together"),
+        (["--store", "etcd://a:1", "--store-ca", "/nowhere"], "store-ca '/nowhere' is not a file"),
         (["--hosts", "tcp://0.0.0.0:2376"], "needs mutual TLS: give --tls-ca, --tls-cert, --tls-key too"),
         (["--hosts", "http://x"], "invalid host 'http://x'"),
         (["--address-pools", "10.0.0.0/8"], "invalid address pool"),
@@ -61,7 +77,6 @@ def test_daemons_with_other_roots_have_other_names() -> None:
         (["--dns", "dns.example"], "invalid name server"),
         (["--labels", "plain"], "it looks like KEY=VALUE"),
         (["--runtime", "no-such-runtime"], "is not on this machine"),
-        (["--store", "sqlite"], "known are raft, memory"),
         (["--config", "/no/such/file"], "does not exist"),
         (["--shutdown-timeout", "soon"], "invalid setting"),
     ],

@@ -1,0 +1,29 @@
+"""From the daemon's settings to the log in etcd."""
+
+from __future__ import annotations
+
+import ssl
+
+from common.errors import InvalidArgument
+from common.settings import Settings
+from common.store_address import check_store, etcd_urls
+from manager.etcd.log import EtcdLog
+
+
+def etcd_log(settings: Settings, node_id: str) -> EtcdLog:
+    """Raises InvalidArgument where address, prefix or certificates are unusable."""
+    check_store(settings.store, settings.store_prefix)
+    urls = etcd_urls(settings.store, tls=bool(settings.store_ca))
+    return EtcdLog(urls, settings.store_prefix, node_id, context=_context(settings))
+
+
+def _context(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.store_ca:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.store_ca)
+        if settings.store_cert:
+            context.load_cert_chain(settings.store_cert, settings.store_key)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidArgument(f"the certificates for etcd cannot be used: {error}") from None
+    return context
