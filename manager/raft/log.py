@@ -95,9 +95,9 @@ class RaftLog:
         """All members that the newest committed configuration names, learners too."""
         return self._running().membership.members()
 
-    async def joined(self) -> None:
-        """Return once this member is a voter."""
-        await self._running().joined()
+    async def joined(self, address: str = "") -> None:
+        """Return once this member is a voter, and known to listen at `address` where one is given."""
+        await self._running().joined(address)
 
     async def add(self, id: str, address: str, birth: str = "") -> None:
         """As leader: make `id`, which listens at `address`, a voter, and return once it is: it learns first, until it has

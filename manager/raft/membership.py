@@ -85,6 +85,12 @@ class Membership:
             for id in config.members
         ]
 
+    async def joined(self, address: str) -> None:
+        """See RaftLog.joined."""
+        state = self._core.state
+        while state.id not in state.config.voters or address not in ("", state.config.addresses.get(state.id)):
+            await self._turned.wait()
+
     async def add(self, id: str, address: str, birth: str) -> None:
         """See RaftLog.add."""
         catching_up = CatchUp(self._core, id, self._hearing)

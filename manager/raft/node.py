@@ -113,10 +113,9 @@ class Node:
     async def leadership(self, wanted: bool) -> None:
         await (self._leading if wanted else self._following).wait()
 
-    async def joined(self) -> None:
-        """Return once this member is a voter."""
-        while self._core.state.id not in self._core.state.config.voters:
-            await self._turned.wait()
+    async def joined(self, address: str) -> None:
+        """See RaftLog.joined."""
+        await self.membership.joined(address)
 
     def numbers(self) -> Numbers:
         state = self._core.state

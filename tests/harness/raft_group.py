@@ -84,7 +84,7 @@ class Reached(Peers):
     """The real transport, except towards and from members that are cut off."""
 
     def __init__(self, network: TlsNetwork, member: str, tls: Tls) -> None:
-        super().__init__(member, network.address(member), context=lambda: tls.client, identify=_node_id)
+        super().__init__(member, network.address(member), context=lambda: tls.client, identify=node_id)
         self._network = network
 
     def run(self, birth: str, deliver: Callable[[Message], None]) -> AbstractAsyncContextManager[None]:
@@ -99,7 +99,7 @@ class Reached(Peers):
             super().send(message)
 
 
-def _node_id(request: web.Request) -> str | None:
+def node_id(request: web.Request) -> str | None:
     peer = peer_of(request)
     return peer.node_id if peer else None
 
@@ -112,6 +112,7 @@ class TlsNetwork:
         self.tls = {id: Tls(self.root.identity(id)) for id in ids}
         self._ports: dict[str, int] = {}
         self._peers: dict[str, Reached | None] = dict.fromkeys(ids)
+        self.routes: dict[str, list[web.RouteDef]] = {}  # what a member serves beside its transport
         self.cut: set[str] = set()
 
     @asynccontextmanager
@@ -137,7 +138,8 @@ class TlsNetwork:
             peers = self._peers[id]
             if peers is None:
                 raise Unavailable(f"{id} is down")
-            handler = next(route.handler for route in peers.routes() if route.path == request.path)
+            routes = [*peers.routes(), *self.routes.get(id, [])]
+            handler = next(route.handler for route in routes if route.path == request.path)
             answer = await handler(request)  # type: ignore[arg-type, misc]
             assert isinstance(answer, web.StreamResponse)
             return answer
