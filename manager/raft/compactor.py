@@ -44,7 +44,8 @@ class Compactor:
         log = self._core.state.log
         # The configuration is that of the commit index: snapshot only where that is applied too.
         settled = applied == log.commit and not self._running and now >= self._not_before
-        return settled and applied - log.snapshot.index >= self._every
+        wanted = 1 if self._storage.is_outdated else self._every
+        return settled and applied - log.snapshot.index >= wanted
 
     async def _save(self, snapshot: Snapshot, now: int, wake: asyncio.Event) -> None:
         capture = self._machine.snapshot()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -21,7 +21,8 @@ from manager.store.log import Machine
 class RaftLog:
     """`member` is this manager's node id, `address` where others reach it. An empty `folder` begins a group of one, or
     with `joins` waits to be added to one. `force_new` makes this manager the only one, whatever it knows of others: they
-    must be gone for good."""
+    must be gone for good. The first of `keys` (32 bytes each) seals what is written to the disk from now on, the others
+    open what older ones sealed, until a snapshot has replaced it."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class RaftLog:
         address: str = "",
         joins: bool = False,
         force_new: bool = False,
+        keys: Sequence[bytes] = (),
         options: Options | None = None,
         transport: Transport | None = None,
     ) -> None:
@@ -39,6 +41,7 @@ class RaftLog:
         self._address = address
         self._joins = joins
         self._force_new = force_new
+        self._keys = keys
         self._options = options or Options()
         self._transport = transport or NoTransport()
         self._node: Node | None = None
@@ -46,7 +49,7 @@ class RaftLog:
 
     @asynccontextmanager
     async def run(self, machine: Machine) -> AsyncIterator[None]:
-        storage = Storage(self._folder)
+        storage = Storage(self._folder, self._keys)
         try:
             core = await self._load(storage, machine)
             node = Node(core, storage, machine, self._transport, self._options, (self._address, self._birth))

@@ -9,28 +9,27 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import msgspec
 
 from common.durable import sync_folder, write_file
 from common.errors import Conflict, ShoalError
 from manager.raft.core import Config, Durable, Entry, EntryKind, HardState, Ready, Snapshot
 from manager.raft.core.types import encode_config
+from manager.raft.sealing import Keyring
 from manager.raft.snapshots import SnapshotFiles
-from manager.raft.wal import SEGMENT, Record, Wal
-
-PIECE = 1 << 20  # bytes of a snapshot that are sent at once
+from manager.raft.wal import Record, Wal
 
 
 class Storage:
     """`open` comes first, then `load`. All methods block: call them off the event loop."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keys: Sequence[bytes] = ()) -> None:
+        """The first of `keys` seals what is written, the others open what was written before."""
+        keyring = Keyring(keys)
         self._folder = folder
-        self._wal = Wal(folder / "wal")
-        self._snapshots = SnapshotFiles(folder / "snapshots")
+        self._wal = Wal(folder / "wal", keyring)
+        self._snapshots = SnapshotFiles(folder / "snapshots", keyring)
         self._hard_state = HardState()
         self._lock = -1
         self.birth = ""
@@ -82,7 +81,7 @@ class Storage:
         if ready.snapshot is not None:
             self._snapshots.save(ready.snapshot)
             reset = ready.snapshot.index
-        if self._wal.size > SEGMENT:
+        if self._wal.is_full:
             self._wal.roll(self._hard_state)
         self._wal.append(Record(ready.hard_state, ready.entries, reset))
         self._hard_state = ready.hard_state
@@ -106,10 +105,12 @@ class Storage:
 
     def open_snapshot(self) -> tuple[Snapshot, Iterator[bytes]]:
         """The newest snapshot without its data, and that in pieces, for a follower that needs it."""
-        snapshot = self._snapshots.load()
-        assert snapshot is not None, "load() has put the first one there"
-        pieces = (snapshot.data[at : at + PIECE] for at in range(0, len(snapshot.data), PIECE))
-        return msgspec.structs.replace(snapshot, data=b""), pieces
+        return self._snapshots.open()
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether anything here is sealed with another key than the present one: a new snapshot would let it go."""
+        return self._wal.is_outdated or self._snapshots.is_outdated
 
     @property
     def log_bytes(self) -> int:

@@ -1,8 +1,9 @@
 """The write-ahead log: what a member must not forget, in records that are durable before anybody is answered.
 
-A record is [magic, length, CRC-32 of length and payload][payload]; its payload is a Record as MessagePack. One append is
-one write and one fdatasync. Segments are numbered files; only the end of the last one can be torn, and is cut off when
-the log is opened. Damage anywhere else is refused: cutting there would forget what was acknowledged.
+A record is [magic, length, CRC-32 of length and payload][payload]; its payload is a Record as MessagePack, sealed where
+the member has a key (sealing.py): the segment then begins with the seal's header. One append is one write and one
+fdatasync. Segments are numbered files; only the end of the last one can be torn, and is cut off when the log is opened.
+Damage anywhere else is refused: cutting there would forget what was acknowledged.
 Which snapshot the entries follow is storage.py's knowledge.
 """
 
@@ -21,6 +22,7 @@ from common.durable import sync_folder
 from common.errors import NoSpace, ShoalError
 from manager.raft.core import Entry, HardState
 from manager.raft.disk import no_space, write_all
+from manager.raft.sealing import HEADER, Altered, Clear, Keyring, Seal
 
 SEGMENT = 16 << 20  # bytes after which the next segment begins
 _MAGIC = b"SHW1"
@@ -45,17 +47,20 @@ class Segment(NamedTuple):
     path: Path
     last: int
     size: int
+    key_id: bytes
 
 
 class Wal:
     """Open by `read_all`, which must be exhausted before the first append. All methods block."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keyring: Keyring) -> None:
         self._folder = folder
+        self._keyring = keyring
         self._fd = -1
         self._size = 0
         self._last = 0  # highest entry index in the open segment
-        self._sealed: list[Segment] = []  # older segments
+        self._seal: Seal = Clear()
+        self._older: list[Segment] = []
         self._number = 0
 
     @property
@@ -66,7 +71,17 @@ class Wal:
     @property
     def total(self) -> int:
         """Bytes in all segments."""
-        return self._size + sum(segment.size for segment in self._sealed)
+        return self._size + sum(segment.size for segment in self._older)
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether another key seals new segments than the open one, or any."""
+        return any(id != self._keyring.current for id in (self._seal.key_id, *(old.key_id for old in self._older)))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next segment should begin."""
+        return self._size > SEGMENT or self._seal.key_id != self._keyring.current
 
     def read_all(self) -> Iterator[Record]:
         """Every record in order. Cuts a torn end off, raises ShoalError on damage before it."""
@@ -77,17 +92,19 @@ class Wal:
             self._last = 0
             data = path.read_bytes()
             end = 0
-            for record, end in _records(data):  # noqa: B007 (the last end is used below)
-                self._note(record)
-                yield record
+            if (seal := self._keyring.seal_of(data[:HEADER], path)) is not None:
+                end, self._seal = len(seal.header), seal
+                for record, end in _records(data, seal, path):  # noqa: B007 (the last end is used below)
+                    self._note(record)
+                    yield record
             if end < len(data):
                 self._cut(path, data, end, last=path == segments[-1])
-            self._sealed.append(Segment(path, self._last, end))
+            self._older.append(Segment(path, self._last, end, self._seal.key_id))
         self._reopen(segments)
 
     def append(self, record: Record) -> None:
         """Make `record` durable. Raises NoSpace with nothing written; after any other OSError the log is unusable."""
-        data = _pack(record)
+        data = _pack(record, self._seal, self._size)
         try:
             with no_space(self._folder):
                 write_all(self._fd, data)
@@ -101,7 +118,8 @@ class Wal:
     def roll(self, hard_state: HardState) -> None:
         """Begin the next segment, which repeats the hard state so that older segments can go. Raises NoSpace."""
         path = self._path(self._number + 1)
-        fd, data = _create(path), _pack(Record(hard_state))
+        fd, seal = _create(path), self._keyring.fresh()
+        data = seal.header + _pack(Record(hard_state), seal, len(seal.header))
         try:
             with no_space(self._folder):
                 write_all(fd, data)
@@ -112,13 +130,14 @@ class Wal:
             raise
         sync_folder(self._folder)
         os.close(self._fd)
-        self._sealed.append(Segment(self._path(self._number), self._last, self._size))
+        self._older.append(Segment(self._path(self._number), self._last, self._size, self._seal.key_id))
         self._number, self._fd, self._size, self._last = self._number + 1, fd, len(data), 0
+        self._seal = seal
 
     def release(self, index: int) -> None:
         """Delete the oldest segments that hold no entry behind `index`."""
-        while self._sealed and self._sealed[0].last <= index:
-            self._sealed.pop(0).path.unlink()
+        while self._older and self._older[0].last <= index:
+            self._older.pop(0).path.unlink()
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -141,21 +160,24 @@ class Wal:
 
     def _cut(self, path: Path, data: bytes, end: int, *, last: bool) -> None:
         if not last or _any_record_after(data, end + 1):
-            raise ShoalError(
-                f"the write-ahead log {path} is damaged at byte {end}: restore it, or remove this manager and join it anew"
-            )
+            raise _damaged(path, end)
         with path.open("r+b") as file:
             file.truncate(end)
             os.fsync(file.fileno())
 
     def _reopen(self, segments: list[Path]) -> None:
         if segments:
-            path, self._last, self._size = self._sealed.pop()
+            path, self._last, self._size, _ = self._older.pop()
             self._number = int(path.stem, 16)
             self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         else:
             self._number, self._fd, self._size = 1, _create(self._path(1)), 0
             sync_folder(self._folder)
+        if self._size == 0:
+            self._seal = self._keyring.fresh()
+            with no_space(self._folder):
+                write_all(self._fd, self._seal.header)
+            self._size = len(self._seal.header)
 
 
 def _create(path: Path) -> int:
@@ -166,8 +188,14 @@ def _crc(length: int, payload: bytes | memoryview) -> int:
     return zlib.crc32(payload, zlib.crc32(length.to_bytes(4, "little")))
 
 
-def _pack(record: Record) -> bytes:
-    payload = _encode(record)
+def _damaged(path: Path, at: int) -> ShoalError:
+    return ShoalError(
+        f"the write-ahead log {path} is damaged at byte {at}: restore it, or remove this manager and join it anew"
+    )
+
+
+def _pack(record: Record, seal: Seal, at: int) -> bytes:
+    payload = seal.close(at, _encode(record))
     return _HEADER.pack(_MAGIC, len(payload), _crc(len(payload), payload)) + payload
 
 
@@ -183,12 +211,16 @@ def _record_at(data: memoryview, at: int) -> tuple[memoryview, int] | None:
     return payload, start + length
 
 
-def _records(data: bytes) -> Iterator[tuple[Record, int]]:
+def _records(data: bytes, seal: Seal, path: Path) -> Iterator[tuple[Record, int]]:
     """The records from the start of a segment with the end of each, up to the first that is not sound."""
-    view, at = memoryview(data), 0
+    view, at = memoryview(data), len(seal.header)
     while (found := _record_at(view, at)) is not None:
-        payload, at = found
-        yield _decode(payload), at
+        try:
+            record = _decode(seal.open(at, found[0]))
+        except Altered:
+            raise _damaged(path, at) from None
+        at = found[1]
+        yield record, at
 
 
 def _any_record_after(data: bytes, start: int) -> bool:

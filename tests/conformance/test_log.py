@@ -166,7 +166,7 @@ async def test_damage_in_the_middle_is_refused_in_a_sentence(tmp_path: Path) -> 
 
 
 async def test_a_missing_segment_is_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("manager.raft.storage.SEGMENT", 200)
+    monkeypatch.setattr("manager.raft.wal.SEGMENT", 200)
     await put(raft(tmp_path), Recorder(), *(b"%d" % n for n in range(30)))
     assert len(segments(tmp_path)) > 3
     segments(tmp_path)[1].unlink()
