@@ -140,6 +140,11 @@ def test_owner_of_archives_with_copy_uid_gid(shoald: Daemon, source: Path) -> No
     shoald.docker("cp", "-a", str(source), "owned:/tmp/mine")
     assert inside(shoald, "owned", "stat -c '%u %g' /tmp/mine/sub/file") == "65534 65534"
     shoald.docker("rm", "-f", "owned")
+    shoald.docker("run", "-d", "--name", "root", "busybox", "sleep", "1000")
+    os.chown(source / "sub" / "file", 77, 88)
+    shoald.docker("cp", "-a", str(source), "root:/tmp/mine")
+    assert inside(shoald, "root", "stat -c '%u %g' /tmp/mine/sub/file") == "77 88"
+    shoald.docker("rm", "-f", "root")
 
 
 def test_diff_export_commit(shoald: Daemon, tmp_path: Path) -> None:

@@ -158,6 +158,19 @@ def test_a_terminal_of_its_own(shoald: Daemon) -> None:
         assert shell.end() == 5
 
 
+def test_a_terminal_has_its_size_from_the_first_moment(shoald: Daemon) -> None:
+    with terminal(shoald, "run", "--rm", "-it", "busybox", "stty", "size", rows=33, columns=99) as shell:
+        shell.wait_for("33 99")
+        assert shell.end() == 0
+    size = ("stty", "size")
+    with (
+        container(shoald, "busybox", "sleep", "1000") as name,
+        terminal(shoald, "exec", "-it", name, *size, rows=21, columns=64) as shell,
+    ):
+        shell.wait_for("21 64")
+        assert shell.end() == 0
+
+
 def test_detach_and_attach(shoald: Daemon) -> None:
     with terminal(shoald, "run", "-it", "--name", "kept", "busybox", "sh") as shell:
         shell.wait_for("# ")

@@ -221,6 +221,13 @@ def test_a_slow_health_check_times_out(shoald: Daemon) -> None:
     assert "exceeded timeout" in inspect(shoald, "hc")["State"]["Health"]["Log"][-1]["Output"]
 
 
+def test_the_client_writes_the_id_to_a_file(shoald: Daemon, tmp_path: Path) -> None:
+    file = tmp_path / "id"
+    shoald.docker("run", "-d", "--cidfile", str(file), "--name", "noted", *SLEEP)
+    assert inspect(shoald, "noted")["Id"] == file.read_text()
+    assert inspect(shoald, "noted")["HostConfig"]["ContainerIDFile"] == str(file)
+
+
 def test_few_open_files_are_allowed(shoald: Daemon) -> None:
     """Fewer than the runtime itself needs."""
     count = ("sh", "-c", "ulimit -n; ulimit -Hn")

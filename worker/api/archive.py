@@ -68,7 +68,7 @@ class _Files:
         keep_kind = http.flag(request, "noOverwriteDirNonDir")
         async with _view(self._engine, container) as view:
             owner = None
-            if http.flag(request, "copyUIDGID"):
+            if http.flag(request, "copyUIDGID") and container.config.user:
                 user = await asyncio.to_thread(lookup, Path(view["root"]), container.config.user)
                 owner = (user.uid, user.gid)
             with _naming(container):

@@ -118,8 +118,6 @@ def _refuse_unsupported(host: HostConfig, settings: Settings) -> None:
         raise InvalidArgument(f"unknown or invalid runtime name: {host.runtime}")
     if host.cgroup:
         raise Unsupported("HostConfig.Cgroup is not supported: leave it out")
-    if host.container_id_file:
-        raise Unsupported("HostConfig.ContainerIDFile is a client's matter: leave it out")
 
 
 def check_policy(policy: RestartPolicy, *, auto_remove: bool) -> None:

@@ -17,7 +17,7 @@ from cli.flags.shared import name
 from cli.parse.pairs import environment
 from cli.session import Session
 from cli.terminal.attached import Streams, run_attached
-from cli.terminal.tty import check_terminal
+from cli.terminal.tty import check_terminal, size
 
 END_NOTED = 2.0  # seconds
 
@@ -73,6 +73,8 @@ def exec_body(ctx: click.Context) -> dict[str, Any]:
     )
     if params["detach_keys"]:
         request["DetachKeys"] = params["detach_keys"]
+    if attached and params["tty"]:
+        request["ConsoleSize"] = size()
     return request
 
 

@@ -13,7 +13,7 @@ from cli.run.session import Attachment, start
 from cli.session import Session
 from cli.terminal.attached import Streams
 from cli.terminal.keys import DEFAULT_KEYS, parse_keys
-from cli.terminal.tty import check_terminal
+from cli.terminal.tty import check_terminal, size
 
 
 @command(
@@ -38,6 +38,8 @@ def run(session: Session, /, **_: object) -> None:
     ctx = click.get_current_context()
     request = create_body(ctx)
     _check(ctx.params, request)
+    if request["Tty"] and not ctx.params["detach"]:
+        request.setdefault("HostConfig", {})["ConsoleSize"] = size()
     container = create_container(session.client, ctx, request)
     if ctx.params["detach"]:
         start(session.client, container)

@@ -46,7 +46,6 @@ def test_bad_configs(raw: dict[str, Any]) -> None:
     "raw",
     [
         {"Links": ["a:b"]}, {"Isolation": "hyperv"}, {"StorageOpt": {"size": "1g"}}, {"VolumeDriver": "nfs"}, {"Cgroup": "x"},
-        {"ContainerIDFile": "/x"},
     ],
 )  # fmt: skip
 def test_what_is_not_supported_is_said(raw: dict[str, Any]) -> None:
