@@ -194,3 +194,14 @@ def test_networks_and_addresses_survive_a_kill(shoald: Daemon) -> None:
         assert inspect(shoald, "net") == before
         assert fetch(shoald, "--network", "net") == "web"
         assert run(*shoald.inside("curl", "-s", "http://127.0.0.1:8080/")).strip() == "web"
+
+
+def test_what_a_network_cannot_give_is_refused_at_once(shoald: Daemon) -> None:
+    shoald.docker("create", "--name", "resting", "busybox", "true")
+    with network(shoald, "net"):
+        for option in (("--link-local-ip", "169.254.1.1"), ("--driver-opt", "odd=1"), ("--link", "resting:x")):
+            refused = shoald.docker_result("network", "connect", *option, "net", "resting")
+            assert "not supported" in refused.stderr, refused.stderr
+    shoald.docker("rm", "resting")
+    ported = shoald.docker_result("run", "--rm", "--network", "host", "-p", "80:80", "busybox", "true")
+    assert "Published ports are discarded when using host network mode" in ported.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import docker
 import pytest
@@ -93,6 +94,25 @@ def test_a_bind_that_is_not_there(shoald: Daemon) -> None:
     result = shoald.docker_result("run", "--rm", "-v", "broken:/x", "busybox", "true")
     assert "failed to mount local volume" in result.stderr
     shoald.docker("volume", "rm", "broken")
+
+
+def test_mounts_of_the_host_come_through_where_they_can(shoald: Daemon, tmp_path: Path) -> None:
+    """A bind of a private mount could never show later mounts: that is said instead of ignored."""
+    (tmp_path / "inner").mkdir()
+    bind = ("-v", f"{tmp_path}:/outer:rslave")
+    run("mount", "--bind", "--make-private", str(tmp_path), str(tmp_path))
+    try:
+        refused = shoald.docker_result("run", "--rm", *bind, "busybox", "true")
+        assert f"path {tmp_path} is mounted on {tmp_path} but it is not a shared or slave mount" in refused.stderr
+        run("mount", "--make-shared", str(tmp_path))
+        shoald.docker("run", "-d", "--name", "slave", *bind, "busybox", "sleep", "1000")
+        run("mount", "-t", "tmpfs", "later", str(tmp_path / "inner"))
+        (tmp_path / "inner" / "file").write_text("late")
+        assert shoald.docker("exec", "slave", "cat", "/outer/inner/file") == "late"
+        shoald.docker("rm", "-f", "slave")
+        run("umount", str(tmp_path / "inner"))
+    finally:
+        run("umount", "-R", str(tmp_path))
 
 
 def test_docker_py(shoald: Daemon) -> None:

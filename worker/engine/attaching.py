@@ -9,6 +9,7 @@ from worker.engine.namespaces import joined
 from worker.engine.networking import canonical
 from worker.engine.parts import Parts
 from worker.network.base import Attachment
+from worker.network.options import check_endpoint
 
 _SHARED = "container sharing network namespace with another container or host cannot be connected to any other network"
 
@@ -33,8 +34,7 @@ def _check(container: Container, network: str, settings: EndpointSettings) -> No
         )
     if network in endpoints:
         raise Forbidden(f"endpoint with name {container.name} already exists in network {network}")
-    if settings.links:
-        raise InvalidArgument("links are not supported: use the containers' names")
+    check_endpoint(settings)
 
 
 async def disconnect(parts: Parts, container: Container, network: str, *, force: bool = False) -> None:

@@ -11,6 +11,7 @@ from common.errors import InvalidArgument
 from common.model.container import HostConfig
 from worker.engine import bundlemounts
 from worker.engine.container import Container
+from worker.engine.propagation import check_propagation
 from worker.engine.record import MountPoint
 from worker.images.syscalls import open_in_root
 from worker.runtime.init import CONTAINER_PATH, init_path
@@ -83,6 +84,7 @@ def _bind_source(point: MountPoint) -> str:
         if not point.create_source:
             raise InvalidArgument(f'invalid mount config for type "bind": bind source path does not exist: {path}')
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    check_propagation(point)
     return point.source
 
 

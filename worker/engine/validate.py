@@ -19,6 +19,7 @@ from worker.engine.namespaces import check_modes, joined
 from worker.engine.resources import complete
 from worker.engine.security import parse_security
 from worker.engine.sysctls import check_sysctls
+from worker.network.options import check_endpoint
 from worker.runtime import capabilities
 from worker.runtime.init import init_path
 
@@ -87,6 +88,8 @@ def complete_host(config: ContainerConfig, host: HostConfig, settings: Settings)
         raise InvalidArgument(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     limited, warnings = complete(host)
     assert isinstance(limited, HostConfig)
+    if host.network_mode == "host" and (host.port_bindings or host.publish_all_ports):
+        warnings.append("Published ports are discarded when using host network mode")
     if config.network_disabled:
         limited = msgspec.structs.replace(limited, network_mode="none")
     return _with_defaults(limited, settings), warnings
@@ -157,9 +160,8 @@ def endpoints(networking: NetworkingConfig, config: ContainerConfig, host: HostC
                 "conflicting options: a container with the host's or another's network joins no other network"
             )
         return {"host": wanted.get("host", EndpointSettings())} if host.network_mode == "host" else {}
-    for name, settings in wanted.items():
-        if settings.links:
-            raise Unsupported(f"links on network {name!r} are not supported: use the containers' names")
+    for settings in wanted.values():
+        check_endpoint(settings)
     if "default" in wanted:
         wanted["bridge"] = wanted.pop("default")
     first = wanted.pop(host.network_mode, None) or EndpointSettings()

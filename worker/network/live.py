@@ -6,13 +6,12 @@ catalog.py holds these by name; sandboxes.py puts containers on them.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_interface, ip_network
 
 import msgspec
 
-from common.errors import Forbidden, InvalidArgument, Unsupported
+from common.errors import Forbidden, InvalidArgument
 from common.ids import hex_id
 from common.model import Network, NetworkInspect
 from common.model.container import EndpointIPAMConfig, EndpointSettings
@@ -20,11 +19,10 @@ from common.model.network import EndpointResource
 from worker.network.base import SandboxSpec
 from worker.network.firewall import BridgeRules
 from worker.network.ipam import Pools, mac_of
-from worker.network.options import DEFAULT_BRIDGE, PREDEFINED, bridge_options, endpoint_options
+from worker.network.options import DEFAULT_BRIDGE, PREDEFINED, bridge_options, check_endpoint, endpoint_options
 from worker.network.records import Endpoint
 from worker.network.rtnl import Address, Interface, Subnet
 
-_MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 _MODES = {"host": "host", "null": "none"}
 
 
@@ -182,12 +180,7 @@ class LiveNetwork:
         self.container_names[spec.container_id] = spec.name
 
     def _check(self, settings: EndpointSettings) -> None:
-        if settings.links:
-            raise Unsupported("links are not supported: put both containers on one network and use their names")
-        if settings.ipam_config and settings.ipam_config.link_local_ips:
-            raise Unsupported("link-local addresses are not supported")
-        if settings.mac_address and not _MAC.fullmatch(settings.mac_address):
-            raise InvalidArgument(f"invalid MAC address {settings.mac_address!r}")
+        check_endpoint(settings)
         if settings.aliases and self.model.spec.options.get(DEFAULT_BRIDGE) == "true":
             raise InvalidArgument("network-scoped aliases are only supported for user-defined networks")
 

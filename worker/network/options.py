@@ -13,6 +13,7 @@ import msgspec
 from common.errors import Forbidden, InvalidArgument, NotAcceptable, NotFound, Unsupported
 from common.ids import check_name
 from common.model import Network, NetworkSpec
+from common.model.container import EndpointSettings
 
 PREDEFINED = {"bridge": "bridge", "host": "host", "none": "null"}  # name → driver
 DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge"
@@ -27,6 +28,7 @@ SYSCTLS = "com.docker.network.endpoint.sysctls"
 
 BRIDGE_MTU, OVERLAY_MTU = 1500, 1450
 _INTERFACE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 _KNOWN = {BRIDGE_NAME, ICC, MASQUERADE, HOST_BINDING, MTU, PREFIX}
 
 
@@ -92,6 +94,17 @@ def interface_name(name: str, longest: int = 15) -> str:
     if len(name) > longest or not _INTERFACE.fullmatch(name):
         raise InvalidArgument(f"invalid interface name {name!r}: at most {longest} of a-z, A-Z, 0-9, '_', '.', '-'")
     return name
+
+
+def check_endpoint(settings: EndpointSettings) -> None:
+    """Refuse what no network gives. Raises InvalidArgument, Unsupported."""
+    if settings.links:
+        raise Unsupported("links are not supported: put the containers on one network and use their names")
+    if settings.ipam_config and settings.ipam_config.link_local_ips:
+        raise Unsupported("link-local addresses are not supported")
+    if settings.mac_address and not _MAC.fullmatch(settings.mac_address):
+        raise InvalidArgument(f"invalid MAC address {settings.mac_address!r}")
+    endpoint_options(settings.driver_opts)
 
 
 def endpoint_options(options: dict[str, str] | None) -> tuple[str, dict[str, str]]:

@@ -9,6 +9,7 @@ from common.errors import InvalidArgument, Unsupported
 from common.model.container import ContainerConfig, HostConfig
 from common.parse import parse_object
 from worker.engine.mounts import parse_mounts
+from worker.engine.propagation import mount_of
 from worker.engine.record import MountPoint
 from worker.engine.tmpfs import parse_options
 
@@ -132,3 +133,14 @@ def test_tmpfs_options_are_laid_over_safe_defaults() -> None:
 def test_volume_drivers_are_refused_as_unsupported() -> None:
     with pytest.raises(Unsupported):
         parse({"Mounts": [{"Type": "npipe", "Target": "/x"}]})
+
+
+def test_the_mount_below_a_path() -> None:
+    table = (
+        "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+        "30 22 0:5 / /srv/a\\040b rw shared:7 master:2 - tmpfs tmpfs rw\n"
+        "31 30 0:6 / /srv/a\\040b rw - tmpfs tmpfs rw\n"
+    )
+    assert mount_of("/srv/a", table) == ("/", ["shared:1"])
+    assert mount_of("/srv/a b/c", table) == ("/srv/a b", [])
+    assert mount_of("/", table) == ("/", ["shared:1"])
