@@ -7,13 +7,16 @@ answered, and Unavailable where it cannot be reached or is not trusted.
 from __future__ import annotations
 
 import ssl
+import time
 from typing import TypeVar
 
 import aiohttp
 import msgspec
 
 from common.errors import ShoalError, Unavailable, error_of
-from common.identity.tls import SERVER_NAME, pinned
+from common.identity.certificate import Certificate
+from common.identity.identity import Identity
+from common.identity.tls import SERVER_NAME, Tls, pinned
 from common.identity.token import Token
 
 ROOTS, JOIN, RENEW, REVIVE = (f"/shoal/v1/ca/{name}" for name in ("roots", "join", "renew", "revive"))
@@ -97,6 +100,21 @@ async def revive(address: str, roots: str, expired: str, key: str) -> Certified:
     return _certified(await send("POST", address, REVIVE, pinned(roots), request))
 
 
+async def renewed(address: str, identity: Identity) -> tuple[Certified, str]:
+    """A new certificate and its key, by the way that `identity` still has: host:port, or unix:///path of the own manager.
+
+    The own manager asks for no certificate, so a manager whose certificate ended while it was off comes back by itself.
+    """
+    assert identity.keys is not None
+    if address.startswith("unix://"):
+        key, csr = make_key()
+        return _certified(await _send_home(address.removeprefix("unix://"), RENEW, RenewRequest(csr=csr))), key
+    if Certificate.of_pem(identity.certificate).not_after <= time.time():
+        return await revive(address, identity.roots, identity.certificate, identity.keys.tls), identity.keys.tls
+    key, csr = make_key()
+    return await renew(address, Tls(identity).client, csr), key
+
+
 def _certified(data: bytes) -> Certified:
     try:
         return msgspec.json.decode(data, type=Certified)
@@ -122,6 +140,23 @@ async def send(
             return answer
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise Unavailable(f"the manager at {address} cannot be asked for a certificate: {_reason(error)}") from None
+
+
+async def _send_home(socket: str, path: str, body: msgspec.Struct) -> bytes:
+    """One request to the manager of this node."""
+    timeout, headers = aiohttp.ClientTimeout(total=TIMEOUT), {"Content-Type": "application/json"}
+    data = msgspec.json.encode(body)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(socket), timeout=timeout) as session,
+            session.post(f"http://manager{path}", data=data, headers=headers) as response,
+        ):
+            answer = await response.read()
+            if response.status != 200:
+                raise _failure(response.status, answer)
+            return answer
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise Unavailable(f"this node's manager cannot be asked for a certificate: {_reason(error)}") from None
 
 
 def _failure(status: int, answer: bytes) -> ShoalError:

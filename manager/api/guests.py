@@ -14,6 +14,7 @@ from common.places import Departure, Place, PlaceRequest, not_attachable
 from manager.allocator.addresses import Addresses
 from manager.api.context import Context
 from manager.api.lookup import find, search
+from manager.ca.guard import check_own
 from manager.store.base import Change, Put, View
 
 
@@ -26,6 +27,7 @@ class Guests:
 
     async def admit(self, request: web.Request) -> web.Response:
         wish = await http.body(request, PlaceRequest)
+        check_own(request, wish.node_id)
 
         def build(view: View) -> tuple[Sequence[Change], Place]:
             node = find(view, Node, wish.node_id)
@@ -43,6 +45,7 @@ class Guests:
     async def leave(self, request: web.Request) -> web.Response:
         """Idempotent."""
         gone = await http.body(request, Departure)
+        check_own(request, gone.node_id)
 
         def build(view: View) -> tuple[Sequence[Change], None]:
             node = find(view, Node, gone.node_id)

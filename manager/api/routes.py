@@ -15,8 +15,9 @@ from manager.api.secrets import Secrets
 from manager.api.services import Services
 from manager.api.swarm import Swarm
 from manager.api.tasks import Tasks
+from manager.ca.endpoints import Certification
 
 
 def routes(context: Context) -> list[web.RouteDef]:
-    parts = (Swarm, Nodes, Services, Tasks, Secrets, Configs, Networks, Guests, Logs, Events)
+    parts = (Swarm, Nodes, Services, Tasks, Secrets, Configs, Networks, Guests, Logs, Events, Certification)
     return [route for part in parts for route in part(context).routes()]

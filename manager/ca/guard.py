@@ -101,6 +101,13 @@ class Guard:
             del self._open[id(request)]
 
 
+def check_own(request: web.Request, node_id: str) -> None:
+    """A node speaks for itself alone. Raises Forbidden; the own node, on the UNIX socket, may all."""
+    peer = request.get(PEER)
+    if peer is not None and peer.node_id != node_id:
+        raise Forbidden(f"node {peer.node_id} cannot ask for node {node_id}", ("node", peer.node_id))
+
+
 def _check_size(request: web.Request) -> None:
     if request.body_exists and (request.content_length is None or request.content_length > SMALL):
         raise TooLarge(f"a body of at most {SMALL} bytes, with its length, is needed here")

@@ -18,6 +18,7 @@ from common.identity.tls import Peer, Tls
 from common.model import Cluster, Node, NodeSpec
 from common.model.node import CAConfig, ManagerStatus
 from manager.api.context import Context
+from manager.api.guests import Guests
 from manager.api.peers import peers_application, serve_peers
 from manager.ca.authority import certify, founded
 from manager.ca.guard import PEER, RAFT, SESSION
@@ -110,7 +111,7 @@ async def manager(config: CAConfig | None = None) -> AsyncIterator[Manager]:
             keys=keys,
         )
         made = Manager(store, Context(store, Dispatcher(store), vault, OWN, []), identity)
-        app = peers_application(_routes(), made.context, CLUSTER)
+        app = peers_application(_routes(made.context), made.context, CLUSTER)
         async with serve_peers(app, address, made.tls):
             yield made
 
@@ -121,9 +122,9 @@ def free_port() -> int:
         return port
 
 
-def _routes() -> list[web.RouteDef]:
+def _routes(context: Context) -> list[web.RouteDef]:
     paths = (RAFT, places.PATH, "/shoal/v1/status")
-    return [web.get(SESSION, _wait), *(web.get(path, _who) for path in paths)]
+    return [web.get(SESSION, _wait), *(web.get(path, _who) for path in paths), *Guests(context).routes()]
 
 
 async def _who(request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,9 +22,11 @@ from common.identity.token import make_token
 from common.identity.trust import tls_info
 from common.model import Node, NodeDescription, NodeSpec
 from common.model.node import CAConfig, ManagerStatus
+from manager.api.server import application, serve
 from manager.ca import endpoints, removal
 from manager.ca.authority import key_of
 from manager.ca.certificates import issue
+from manager.ca.endpoints import Certification
 from manager.ca.guard import RAFT, SESSION
 from manager.ca.rotation import respecified
 from tests.harness.authorities import make_authority
@@ -150,6 +153,14 @@ async def test_a_worker_does_nothing_of_a_managers(server: Manager) -> None:
     assert (await ask(server, other, STATUS))["node_id"] == other.node_id
 
 
+async def test_a_node_speaks_for_itself_alone(server: Manager) -> None:
+    worker = await server.join()
+    for node_id, sentence in ((OWN, f"cannot ask for node {OWN}"), (worker.node_id, "network net not found")):
+        wish = places.PlaceRequest(node_id=node_id, container_id="c", network="net")
+        with pytest.raises(ShoalError, match=sentence):
+            await requests.send("POST", server.address, places.PATH, Tls(worker).client, wish)
+
+
 async def test_a_foreign_certificate_ends_in_the_handshake(server: Manager) -> None:
     stranger = replace(Root().identity(OWN, cluster_id=CLUSTER), roots=server.identity.roots)
     with pytest.raises(Unavailable, match="cannot be asked"):
@@ -242,6 +253,21 @@ async def test_an_ended_certificate_comes_back_by_its_key(server: Manager) -> No
         await requests.revive(server.address, late.roots, late.certificate, requests.make_key()[0])
     with pytest.raises(InvalidArgument, match="good still"):
         await requests.revive(server.address, late.roots, back.certificate, late.keys.tls)
+
+
+async def test_a_node_takes_the_way_that_it_has_to_a_new_certificate(server: Manager, tmp_path: Path) -> None:
+    worker = await server.join()
+    answer, key = await requests.renewed(server.address, worker)
+    assert (answer.node_id, key == (worker.keys and worker.keys.tls)) == (worker.node_id, False)
+    late = replace(issued(server, Peer(worker.node_id, "worker", CLUSTER), timedelta(seconds=-2)), role="worker")
+    answer, key = await requests.renewed(server.address, late)
+    assert await ask(server, identity_of(answer, key), places.PATH)
+    own = issued(server, Peer(OWN, "manager", CLUSTER), timedelta(seconds=-2))
+    async with serve(application(Certification(server.context).routes()), tmp_path / "manager.sock"):
+        answer, key = await requests.renewed(f"unix://{tmp_path}/manager.sock", own)
+    assert await ask(server, identity_of(answer, key), STATUS)
+    with pytest.raises(Unavailable, match="this node's manager cannot be asked"):
+        await requests.renewed(f"unix://{tmp_path}/manager.sock", own)
 
 
 async def test_a_node_that_was_off_for_too_long_joins_anew(server: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
