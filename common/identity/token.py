@@ -6,7 +6,7 @@ import msgspec
 
 from common.errors import InvalidArgument
 from common.identity.certificate import bundle, digest, pem
-from common.ids import base36, object_id
+from common.ids import base36
 
 _PREFIX, _VERSION = "SWMTKN", "1"
 _DIGEST, _SECRET = 50, 25  # digits
@@ -44,9 +44,9 @@ class Token(msgspec.Struct, frozen=True):
         )
 
 
-def make_token(root: str) -> str:
-    """A new token for the root certificate (PEM)."""
-    return str(Token(digest(bundle(root)[0]), object_id()))
+def token_of(root: str, secret: str) -> str:
+    """The token that pins the root certificate (PEM)."""
+    return str(Token(digest(bundle(root)[0]), secret))
 
 
 def _invalid() -> InvalidArgument:

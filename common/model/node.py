@@ -137,7 +137,16 @@ class ClusterSpec(Spec, frozen=True, kw_only=True):
     task_defaults: TaskDefaults = TaskDefaults()
 
 
-class JoinTokens(Spec, frozen=True, kw_only=True):
+class JoinSecrets(Spec, frozen=True, kw_only=True):
+    """The secret parts of the join tokens, sealed by the cluster's Vault."""
+
+    worker: bytes = b""
+    manager: bytes = b""
+
+
+class JoinTokens(Spec, omit_defaults=False, frozen=True, kw_only=True):
+    """As clients see them; none where nobody can join."""
+
     worker: str = ""
     manager: str = ""
 
@@ -173,7 +182,7 @@ class Cluster(Object, frozen=True, kw_only=True):
     data_path_port: int = 4789
     default_addr_pool: list[str] = field(default_factory=lambda: ["10.0.0.0/8"])
     subnet_size: int = 24
-    join_tokens: JoinTokens = JoinTokens()
+    join_secrets: JoinSecrets = JoinSecrets()
     root_ca: RootCA | None = None
     root_rotation: RootRotation | None = None
     removed_nodes: dict[str, datetime] = {}

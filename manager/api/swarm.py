@@ -15,14 +15,14 @@ from common import http
 from common.errors import NotAcceptable, Unavailable, Unsupported, VersionConflict
 from common.identity.tls import Peer
 from common.model import Cluster, ClusterSpec, Config, Network, Node, NodeSpec, Secret, Service, Task
-from common.model.node import ManagerStatus
+from common.model.node import JoinSecrets, ManagerStatus
 from manager.api import shapes
 from manager.api.context import Context
 from manager.bootstrap import manager_node, predefined, seed
 from manager.ca.authority import certify, founded, issuing_root, probe
 from manager.ca.endpoints import certified
 from manager.ca.rotation import respecified
-from manager.ca.tokens import make_tokens
+from manager.ca.tokens import ROLES, renewed, tokens
 from manager.loops.slots import remove
 from manager.specs import task_spec
 from manager.store.base import Change, Delete, Put, Stored, View
@@ -48,7 +48,8 @@ class Swarm:
         ]
 
     async def inspect(self, _: web.Request) -> web.Response:
-        return http.answer(_shown(_cluster(self._context.view)))
+        cluster = _cluster(self._context.view)
+        return http.answer(_shown(cluster) | {"JoinTokens": shapes.builtins(tokens(cluster, self._context.vault))})
 
     async def init(self, request: web.Request) -> web.Response:
         """Answers the node's id or, where it sends its request for a certificate with it, its certificate."""
@@ -94,10 +95,13 @@ class Swarm:
         spec = await http.body(request, ClusterSpec)
         seen = http.required_number(request, "version")
         check_spec(spec)
-        rotated = [role for role in ("Worker", "Manager") if http.flag(request, f"rotate{role}Token")]
+        rotated = [role for role in ROLES if http.flag(request, f"rotate{role.capitalize()}Token")]
 
         cluster = _cluster(self._context.view)
-        changed = _with_tokens(respecified(cluster, spec, self._context.vault), rotated)
+        changed = respecified(cluster, spec, self._context.vault)
+        if rotated:
+            issuing_root(cluster)  # or there is nothing to join
+            changed = replace(changed, join_secrets=renewed(changed.join_secrets, self._context.vault, *rotated))
         if spec.ca_config != cluster.spec.ca_config:
             await probe(changed, self._context.vault)
 
@@ -124,7 +128,6 @@ class Swarm:
             return http.answer({"LocalNodeState": "pending", "NodeID": self._context.node_id})
         address = node.status.addr or "127.0.0.1"
         shown = _shown(cluster)
-        shown.pop("JoinTokens", None)
         managers = [n for n in view.all(Node) if n.spec.role == "manager"]
         return http.answer(
             {
@@ -153,7 +156,9 @@ def _cluster(view: View) -> Cluster:
 
 
 def _shown(cluster: Cluster) -> dict[str, Any]:
-    hidden = replace(cluster, implicit=False, root_ca=None, root_rotation=None, removed_nodes={})
+    hidden = replace(
+        cluster, implicit=False, root_ca=None, root_rotation=None, removed_nodes={}, join_secrets=JoinSecrets()
+    )
     raw = shapes.plain(hidden)
     raw["DefaultAddrPool"] = cluster.default_addr_pool
     raw["SubnetSize"] = cluster.subnet_size
@@ -167,7 +172,6 @@ def _shown(cluster: Cluster) -> dict[str, Any]:
         raw["Spec"][name] = shapes.builtins(getattr(cluster.spec, field))
     config = cluster.spec.ca_config
     raw["Spec"]["CAConfig"] = {"NodeCertExpiry": config.node_cert_expiry} | shapes.builtins(config)
-    raw.setdefault("JoinTokens", {"Worker": "", "Manager": ""})
     raw["Spec"].setdefault("TaskDefaults", {})
     return raw
 
@@ -180,23 +184,6 @@ def _initialized(cluster: Cluster, given: InitRequest) -> Cluster:
         data_path_port=given.data_path_port or cluster.data_path_port,
         default_addr_pool=given.default_addr_pool or cluster.default_addr_pool,
         subnet_size=given.subnet_size or cluster.subnet_size,
-    )
-
-
-def _with_tokens(cluster: Cluster, roles: Sequence[str]) -> Cluster:
-    """With new join tokens for those of Worker and Manager. Raises Unavailable where the cluster has no root."""
-    if not roles:
-        return cluster
-    issuing_root(cluster)
-    assert cluster.root_ca is not None
-    fresh, kept = make_tokens(cluster.root_ca.certificate), cluster.join_tokens
-    return replace(
-        cluster,
-        join_tokens=replace(
-            kept,
-            worker=fresh.worker if "Worker" in roles else kept.worker,
-            manager=fresh.manager if "Manager" in roles else kept.manager,
-        ),
     )
 
 

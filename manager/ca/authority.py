@@ -16,8 +16,8 @@ from common.identity.certificate import Certificate, bundle, digest
 from common.identity.requests import make_key
 from common.identity.tls import Peer
 from common.model import SECOND, Cluster
-from common.model.node import CAConfig, ExternalCA, RootCA, TLSInfo
-from manager.ca.tokens import make_tokens
+from common.model.node import CAConfig, ExternalCA, JoinSecrets, RootCA, TLSInfo
+from manager.ca.tokens import ROLES, renewed
 from manager.vault import Vault
 
 
@@ -30,7 +30,7 @@ def founded(cluster: Cluster, vault: Vault) -> Cluster:
         root_ca=root,
         root_rotation=None,
         tls_info=tls_info(root.certificate, root),
-        join_tokens=make_tokens(root.certificate),
+        join_secrets=renewed(JoinSecrets(), vault, *ROLES),
     )
 
 

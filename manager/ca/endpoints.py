@@ -21,7 +21,7 @@ from manager.api.context import Context
 from manager.ca.authority import certify, issuing_root
 from manager.ca.guard import PEER
 from manager.ca.removal import role
-from manager.ca.tokens import role_of
+from manager.ca.tokens import role_of, tokens
 from manager.store.base import Change, Put, View
 
 GRACE = timedelta(days=30)  # after its certificate's end a node may still come back by its key
@@ -46,7 +46,7 @@ class Certification:
     async def join(self, request: web.Request) -> web.Response:
         given = await http.body(request, JoinRequest)
         cluster = await self._current()
-        granted = role_of(given.token, cluster.join_tokens)
+        granted = role_of(given.token, tokens(cluster, self._context.vault))
         if granted is None:
             raise Forbidden("A valid join token is necessary to join this cluster: `swarm join-token` shows it")
         if given.availability not in ("active", "pause", "drain"):
@@ -56,7 +56,7 @@ class Certification:
         answer = await self._certified(cluster, node, given.csr)
 
         def build(view: View) -> tuple[Sequence[Change], None]:
-            if role_of(given.token, _cluster(view).join_tokens) != granted:
+            if role_of(given.token, tokens(_cluster(view), self._context.vault)) != granted:
                 raise Forbidden("the join token was replaced by a new one in between: `swarm join-token` shows it")
             return [Put(node)], None
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from common.errors import Conflict, InvalidArgument
 from common.identity.certificate import Certificate, bundle
 from common.model import Cluster, ClusterSpec, Node
-from common.model.node import CAConfig, JoinTokens, RootCA, RootRotation
+from common.model.node import CAConfig, RootCA, RootRotation
 from manager.ca.authority import externals, kept, key_of, new_root, same, tls_info
 from manager.vault import Vault
 
@@ -54,7 +54,7 @@ def _rotated(cluster: Cluster, config: CAConfig, vault: Vault) -> Cluster:
     if config.signing_ca_cert and _is_target(cluster, config.signing_ca_cert):
         return cluster
     if config.signing_ca_cert and same(config.signing_ca_cert, present.certificate):
-        return _turned_back(cluster)
+        return _turned_back(cluster, vault)
     if rotation is not None and rotation.issuing:
         raise Conflict(
             "a change of the root CA is under way: wait until it is over (`swarm ca` waits for it), remove the nodes that are gone "
@@ -70,22 +70,28 @@ def begun(cluster: Cluster, root: RootCA, vault: Vault) -> Cluster:
     assert present is not None
     if Certificate.of_pem(present.certificate).subject == Certificate.of_pem(root.certificate).subject:
         raise InvalidArgument("invalid CA certificate: the present root has the same subject; give the new one another")
-    if key := key_of(present, vault):
-        from manager.ca.roots import cross_sign
-
-        root = replace(root, cross_signed=cross_sign(root.certificate, present.certificate, key))
-    trust = root.certificate + present.certificate
-    return replace(cluster, root_rotation=RootRotation(root=root), tls_info=tls_info(trust, present))
+    trust, rotation = root.certificate + present.certificate, RootRotation(root=_crossed(root, present, vault))
+    return replace(cluster, root_rotation=rotation, tls_info=tls_info(trust, present))
 
 
-def _turned_back(cluster: Cluster) -> Cluster:
+def _crossed(root: RootCA, by: RootCA, vault: Vault) -> RootCA:
+    """`root` signed by the other one too, where its key is here."""
+    key = key_of(by, vault)
+    if not key:
+        return replace(root, cross_signed="")
+    from manager.ca.roots import cross_sign
+
+    return replace(root, cross_signed=cross_sign(root.certificate, by.certificate, key))
+
+
+def _turned_back(cluster: Cluster, vault: Vault) -> Cluster:
     """Back to the present root: before the new one issued at once, else by the same steps the other way round."""
     present, rotation = cluster.root_ca, cluster.root_rotation
     assert present is not None
     assert rotation is not None
     if not rotation.issuing:
         return replace(cluster, root_rotation=None, tls_info=tls_info(present.certificate, present))
-    back = RootRotation(root=replace(present, cross_signed=""), issuing=True)
+    back = RootRotation(root=_crossed(present, rotation.root, vault), issuing=True)
     return replace(
         cluster,
         root_ca=replace(rotation.root, cross_signed=""),
@@ -122,8 +128,8 @@ def must_renew(cluster: Cluster, node: Node) -> bool:
     return told is None or told.cert_issuer_public_key != cluster.tls_info.cert_issuer_public_key
 
 
-def finished(cluster: Cluster, tokens: JoinTokens) -> Cluster:
-    """Step 3; `tokens` pin the new root."""
+def finished(cluster: Cluster) -> Cluster:
+    """Step 3. The join tokens pin the new root from now on."""
     assert cluster.root_rotation is not None
     root, config = replace(cluster.root_rotation.root, cross_signed=""), cluster.spec.ca_config
     return replace(
@@ -132,7 +138,6 @@ def finished(cluster: Cluster, tokens: JoinTokens) -> Cluster:
         root_ca=root,
         root_rotation=None,
         tls_info=tls_info(root.certificate, root),
-        join_tokens=tokens,
     )
 
 

@@ -6,12 +6,10 @@ node, or for its removal: whoever had no certificate by the new root would be sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from common.model import Cluster, Node
-from common.model.node import JoinTokens
 from manager.ca.rotation import finished, issuing, must_renew, trusts_both
-from manager.ca.tokens import make_tokens
 from manager.loops.base import Wake
 from manager.store.base import Change, Changed, Put, View
 
@@ -21,10 +19,6 @@ KEY = "root"
 class RootRotation:
     name = "root rotation"
     serial = False
-
-    def __init__(self, tokens: Callable[[str], JoinTokens] = make_tokens) -> None:
-        """`tokens` makes new ones for a root."""
-        self._tokens = tokens
 
     def keys(self, change: Changed) -> Iterable[str]:
         return [KEY] if _matters(change) else []
@@ -40,7 +34,7 @@ class RootRotation:
         if cluster.root_rotation.issuing:
             if any(must_renew(cluster, node) for node in nodes):
                 return []
-            return [Put(finished(cluster, self._tokens(cluster.root_rotation.root.certificate)))]
+            return [Put(finished(cluster))]
         if all(trusts_both(cluster, node) for node in nodes if node.status.state != "down"):
             return [Put(issuing(cluster))]
         return []

@@ -16,12 +16,13 @@ from common.identity import Identity, Keys, requests
 from common.identity.requests import Certified, JoinRequest
 from common.identity.tls import Peer, Tls
 from common.model import Cluster, Node, NodeSpec
-from common.model.node import CAConfig, ManagerStatus
+from common.model.node import CAConfig, JoinTokens, ManagerStatus
 from manager.api.context import Context
 from manager.api.guests import Guests
 from manager.api.peers import peers_application, serve_peers
 from manager.ca.authority import certify, founded
 from manager.ca.guard import PEER, RAFT, SESSION
+from manager.ca.tokens import tokens
 from manager.dispatcher.dispatcher import Dispatcher
 from manager.loops.root_rotation import RootRotation
 from manager.store.base import Put, Stored
@@ -46,6 +47,10 @@ class Manager:
     def cluster(self) -> Cluster:
         return next(iter(self.store.view().all(Cluster)))
 
+    @property
+    def tokens(self) -> JoinTokens:
+        return tokens(self.cluster, self.context.vault)
+
     def node(self, id: str) -> Node:
         found = self.store.view().get(Node, id)
         assert found is not None
@@ -56,7 +61,7 @@ class Manager:
 
     async def join(self, role: str = "worker", **wish: Any) -> Identity:
         """A new node, by the way that every node takes."""
-        token = getattr(self.cluster.join_tokens, role)
+        token = getattr(self.tokens, role)
         key, csr = requests.make_key()
         root = await requests.fetch_root(self.address, token)
         answer = await requests.join(self.address, root, JoinRequest(token=token, csr=csr, **wish))

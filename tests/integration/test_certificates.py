@@ -18,8 +18,9 @@ from common.identity import Identity, Keys, requests
 from common.identity.certificate import Certificate
 from common.identity.requests import JoinRequest
 from common.identity.tls import SERVER_NAME, Peer, Tls, pinned
-from common.identity.token import make_token
+from common.identity.token import token_of
 from common.identity.trust import tls_info
+from common.ids import object_id
 from common.model import Node, NodeDescription, NodeSpec
 from common.model.node import CAConfig, ManagerStatus
 from manager.api.server import application, serve
@@ -29,6 +30,7 @@ from manager.ca.certificates import issue
 from manager.ca.endpoints import Certification
 from manager.ca.guard import RAFT, SESSION
 from manager.ca.rotation import respecified
+from manager.ca.tokens import renewed
 from tests.harness.authorities import make_authority
 from tests.harness.identities import Root
 from tests.harness.manager import CLUSTER, OWN, Manager, identity_of, manager
@@ -47,7 +49,7 @@ async def ask(server: Manager, identity: Identity, path: str) -> Any:
     return msgspec.json.decode(await requests.send("GET", server.address, path, Tls(identity).client))
 
 
-async def renewed(server: Manager, identity: Identity) -> Identity:
+async def renew(server: Manager, identity: Identity) -> Identity:
     key, csr = requests.make_key()
     return identity_of(await requests.renew(server.address, Tls(identity).client, csr), key)
 
@@ -67,6 +69,10 @@ def issued(server: Manager, peer: Peer, life: timedelta) -> Identity:
     )
 
 
+def made_up(root: str) -> str:
+    return token_of(root, object_id())
+
+
 # -- joining
 
 
@@ -82,7 +88,7 @@ async def test_a_node_joins_by_its_token(server: Manager, role: str) -> None:
 
 
 async def test_a_wrong_token_is_refused(server: Manager) -> None:
-    token, before = make_token(server.identity.roots), server.store.view().revision
+    token, before = made_up(server.identity.roots), server.store.view().revision
     root = await requests.fetch_root(server.address, token)
     with pytest.raises(Forbidden, match="A valid join token is necessary"):
         await requests.join(server.address, root, JoinRequest(token=token, csr=requests.make_key()[1]))
@@ -91,23 +97,23 @@ async def test_a_wrong_token_is_refused(server: Manager) -> None:
 
 async def test_a_token_of_another_root_trusts_nobody_here(server: Manager) -> None:
     with pytest.raises(InvalidArgument, match="does not match fingerprint"):
-        await requests.fetch_root(server.address, make_token(Root().pem))
+        await requests.fetch_root(server.address, made_up(Root().pem))
 
 
 async def test_who_only_shows_the_right_root_is_found_out(server: Manager) -> None:
     real = server.identity.roots
     impostor = Root().identity(OWN, cluster_id=CLUSTER)
     server.tls.reload(impostor)
-    root = await requests.fetch_root(server.address, server.cluster.join_tokens.worker)
+    root = await requests.fetch_root(server.address, server.tokens.worker)
     assert root == real
     with pytest.raises(Unavailable, match=r"cannot be asked.*certificate"):
         await requests.join(server.address, root, JoinRequest(token="secret", csr=""))
 
 
 async def test_a_token_that_was_replaced_is_good_for_nothing(server: Manager) -> None:
-    old = server.cluster.join_tokens.worker
-    fresh = replace(server.cluster.join_tokens, worker=make_token(server.identity.roots))
-    await server.put(replace(server.cluster, join_tokens=fresh))
+    old = server.tokens.worker
+    fresh = renewed(server.cluster.join_secrets, server.context.vault, "worker")
+    await server.put(replace(server.cluster, join_secrets=fresh))
     with pytest.raises(Forbidden):
         await requests.join(server.address, server.identity.roots, JoinRequest(token=old, csr=requests.make_key()[1]))
     assert (await server.join()).role == "worker"
@@ -123,7 +129,7 @@ async def test_a_token_that_was_replaced_is_good_for_nothing(server: Manager) ->
 )
 async def test_a_bad_wish_makes_no_node(server: Manager, wish: dict[str, str], kind: type[ShoalError]) -> None:
     before = server.store.view().count(Node)
-    request = JoinRequest(token=server.cluster.join_tokens.worker, **wish)
+    request = JoinRequest(token=server.tokens.worker, **wish)
     with pytest.raises(kind):
         await requests.join(server.address, server.identity.roots, request)
     assert server.store.view().count(Node) == before
@@ -131,7 +137,7 @@ async def test_a_bad_wish_makes_no_node(server: Manager, wish: dict[str, str], k
 
 async def test_nobody_at_the_address(server: Manager) -> None:
     with pytest.raises(Unavailable, match=r"the manager at 127\.0\.0\.1:1 cannot be asked"):
-        await requests.fetch_root("127.0.0.1:1", server.cluster.join_tokens.worker)
+        await requests.fetch_root("127.0.0.1:1", server.tokens.worker)
 
 
 # -- who is let in
@@ -190,7 +196,7 @@ async def test_a_removed_node_is_out_at_once(server: Manager) -> None:
             with pytest.raises(Forbidden, match="it was removed"):
                 await ask(server, identity, path)
         with pytest.raises(Forbidden, match="it was removed"):
-            await renewed(server, identity)
+            await renew(server, identity)
     assert set(server.cluster.removed_nodes) == {worker.node_id, other.node_id}
 
 
@@ -207,12 +213,12 @@ async def test_a_demoted_manager_is_one_until_it_has_left_the_group(server: Mana
     identity = await server.join("manager")
     node = server.node(identity.node_id)
     await server.put(replace(node, spec=NodeSpec(role="worker"), manager_status=ManagerStatus()))
-    assert (await renewed(server, identity)).role == "manager"
+    assert (await renew(server, identity)).role == "manager"
     await ask(server, identity, RAFT)
     await server.put(replace(server.node(identity.node_id), manager_status=None))
     with pytest.raises(Forbidden, match="is no manager"):
         await ask(server, identity, RAFT)
-    worker = await renewed(server, identity)
+    worker = await renew(server, identity)
     assert worker.role == "worker"
     assert worker.keys is not None
     assert not worker.keys.cluster
@@ -227,7 +233,7 @@ async def test_a_node_renews_in_the_role_that_it_is_wanted_in(server: Manager) -
     await server.put(replace(node, spec=replace(node.spec, role="manager")))
     with pytest.raises(Forbidden):  # by its certificate it is a worker still
         await ask(server, identity, STATUS)
-    promoted = await renewed(server, identity)
+    promoted = await renew(server, identity)
     assert promoted.node_id == identity.node_id
     assert promoted.keys is not None
     assert promoted.keys.cluster == bytes(32)
@@ -245,7 +251,7 @@ async def test_an_ended_certificate_comes_back_by_its_key(server: Manager) -> No
     late = issued(server, Peer("late", "worker", CLUSTER), timedelta(seconds=-2))
     assert late.keys is not None
     with pytest.raises(Unavailable):  # the handshake takes it no more
-        await renewed(server, late)
+        await renew(server, late)
     answer = await requests.revive(server.address, late.roots, late.certificate, late.keys.tls)
     back = identity_of(answer, late.keys.tls)
     assert (await ask(server, back, places.PATH))["node_id"] == "late"
@@ -298,7 +304,7 @@ async def test_what_does_not_come_back(server: Manager) -> None:
 @pytest.mark.parametrize("kind", ["", "ec", "rsa", "ed25519"])
 async def test_roots_change_while_nodes_come_and_go(server: Manager, kind: str) -> None:
     """By the cluster's own new root, and by users' roots of each kind of key."""
-    worker, token = await server.join(), server.cluster.join_tokens.worker
+    worker, token = await server.join(), server.tokens.worker
     pair = make_authority(kind) if kind else None
     config = CAConfig(signing_ca_cert=pair.certificate, signing_ca_key=pair.key) if pair else CAConfig(force_rotate=1)
     spec = replace(server.cluster.spec, ca_config=config)
@@ -313,9 +319,9 @@ async def test_roots_change_while_nodes_come_and_go(server: Manager, kind: str) 
     await server.renew()
     assert await ask(server, missed, places.PATH)
     joined = await server.join()  # by the old root's token
-    assert server.cluster.join_tokens.worker == token
+    assert server.tokens.worker == token
 
-    worker, missed = await renewed(server, worker), await renewed(server, missed)
+    worker, missed = await renew(server, worker), await renew(server, missed)
     await follow(server, worker, missed, joined, server.identity)
     await server.step()
     assert server.cluster.root_rotation is None
@@ -340,7 +346,7 @@ async def test_a_certificate_by_a_dropped_root_is_out(server: Manager) -> None:
     await server.renew()
     server.tls.reload(replace(server.identity, roots=rotation.root.certificate))
     with pytest.raises(Unavailable, match="cannot be asked"):
-        await renewed(server, worker)
+        await renew(server, worker)
 
 
 async def follow(server: Manager, *identities: Identity) -> None:

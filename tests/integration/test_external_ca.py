@@ -72,7 +72,7 @@ async def test_a_cluster_goes_over_to_the_users_ca_and_back(server: Cfssl) -> No
         assert back.root_rotation is not None
         assert back.root_rotation.root.sealed_key
         assert not back.root_rotation.root.cross_signed  # nobody here has the present root's key
-        assert finished(back, back.join_tokens).spec.ca_config.external_cas == []
+        assert finished(back).spec.ca_config.external_cas == []
 
 
 @pytest.mark.parametrize(
