@@ -19,6 +19,7 @@ from common.model import Network, Task
 from common.settings import Settings
 from common.wire import Assignments, ServiceEndpoint
 from worker.runtime.base import LogReader
+from worker.session.alone import Alone
 from worker.session.base import Phase, Seen
 from worker.session.client import Session
 
@@ -80,7 +81,7 @@ async def work(folder: Path, count: int) -> None:
         for number in range(count):
             settings = Settings(root=folder / "workers" / str(number), state=folder)
             engine: Any = SimpleNamespace(settings=settings, networks=HollowNetworks())
-            group.create_task(Session(engine, node_id(number), HollowHost()).run())
+            group.create_task(Session(engine, Alone(node_id(number), settings.manager_socket), HollowHost()).run())
             if number % OPENING == 0:
                 await asyncio.sleep(0)
 

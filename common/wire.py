@@ -1,8 +1,9 @@
 """Manager ↔ worker: the messages of a session, MessagePack over one WebSocket (GET /shoal/v1/session).
 
-Worker → manager: Hello once, then StatusBatch, Report, Beat, LogChunk. Manager → worker: Welcome once, then Complete,
-Incremental, LogRequest, LogMore, LogCancel. A worker that sees a gap in `sequence` reconnects; `Hello.digest` lets the manager
-answer with an empty Incremental where the worker has everything already.
+Worker → manager: Hello once, then StatusBatch, Report, Beat, LogChunk. Manager → worker: Welcome once, then Membership,
+Complete, Incremental, LogRequest, LogMore, LogCancel, and a Beat for each Beat, by which the worker knows that the manager
+lives. A worker that sees a gap in `sequence` reconnects; `Hello.digest` lets the manager answer with an empty Incremental
+where the worker has everything already.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Hello(Message, frozen=True, kw_only=True):
     digest: str = ""  # of the assignments that the worker holds
     sequence: int = 0
     guests: list[str] = []  # ids of users' containers that are, or are about to be, on networks of the cluster
+    instance: str = ""  # of this run of the node's daemon, random
 
 
 class TaskUpdate(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -124,7 +126,18 @@ class LogChunk(Message, frozen=True, kw_only=True):
 class Welcome(Message, frozen=True, kw_only=True):
     node_id: str
     heartbeat: float  # seconds between Beats
-    managers: list[str] = []
+    silence: float = 2.0  # seconds without a word after which the worker looks for another manager
+
+
+class Membership(Message, frozen=True, kw_only=True):
+    """What the node is wanted as, after Welcome and whenever it changes. `role`: what its certificate should say; `renew`: it
+    should have a new one now. `unlock_key`: by which a manager's keys are sealed on disk, None where they are not."""
+
+    role: str
+    managers: list[str] = []  # host:port, best first
+    roots: str = ""  # PEM
+    renew: bool = False
+    unlock_key: str | None = None
 
 
 class Complete(Message, frozen=True, kw_only=True):
@@ -141,7 +154,7 @@ class Incremental(Message, frozen=True, kw_only=True):
 
 
 FromWorker = Hello | StatusBatch | Report | Beat | LogChunk
-FromManager = Welcome | Complete | Incremental | LogRequest | LogMore | LogCancel
+FromManager = Welcome | Membership | Beat | Complete | Incremental | LogRequest | LogMore | LogCancel
 
 encode = msgspec.msgpack.Encoder().encode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode

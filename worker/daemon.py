@@ -25,6 +25,7 @@ from worker.engine.node import Engine
 from worker.images.store import LocalImages
 from worker.network.networks import LocalNetworks
 from worker.runtime.conmon import ConmonRuntime
+from worker.session.alone import Alone
 from worker.session.client import Session
 from worker.volumes.local import LocalVolumes
 
@@ -39,7 +40,7 @@ async def run(settings: Settings, node_id: str) -> None:
         app = server.application(_routes(engine, manager, node_id))
         async with asyncio.TaskGroup() as group:
             group.create_task(engine.containers.run(), name="containers")
-            group.create_task(Session(engine, node_id).run(), name="session")
+            group.create_task(Session(engine, Alone(node_id, settings.manager_socket)).run(), name="session")
             group.create_task(cluster_events(engine.events, manager), name="cluster events")
             async with server.serve(app, settings):
                 engine.events.publish("daemon", "start", node_id, {"name": settings.socket.name})

@@ -13,32 +13,42 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from common import wire
-from common.errors import InvalidArgument, NotFound, ShoalError
+from common.errors import Forbidden, InvalidArgument, NotFound, ShoalError
+from common.identity.tls import Peer, peer_of
 from common.model import Node, Secret, Task
 from manager.dispatcher.directory import Directory
 from manager.dispatcher.liveness import Liveness
 from manager.dispatcher.logs import unreachable
+from manager.dispatcher.membership import Memberships, UnlockKey, concerns_all, concerns_itself
 from manager.dispatcher.session import Session
 from manager.dispatcher.status import StatusWriter
-from manager.store.base import Store
+from manager.store.base import Changed, Store
 
 PATH = "/shoal/v1/session"
 HELLO = 10.0  # seconds in which a worker must have said who it is
 PING = 10.0  # seconds between the WebSocket's own pings
+FAREWELL = 1.0  # seconds that a worker may take to answer the end of its session
 LARGEST = 64 << 20  # bytes in one message of a worker
 
 log = structlog.get_logger()
 
 
 class Dispatcher:
-    """`routes()` go to the manager's server, `run()` to its TaskGroup. `reveal` opens a secret on its way to a worker."""
+    """`routes()` go to the manager's server, `run()` to its TaskGroup. `reveal` opens a secret on its way to a worker,
+    `unlock_key` says by which key managers seal theirs."""
 
-    def __init__(self, store: Store, reveal: Callable[[Secret], Secret] = lambda secret: secret) -> None:
+    def __init__(
+        self,
+        store: Store,
+        reveal: Callable[[Secret], Secret] = lambda secret: secret,
+        unlock_key: UnlockKey = lambda cluster: None,
+    ) -> None:
         self._store = store
         self._events = store.watch()
         self._directory = Directory(reveal)
         self._statuses = StatusWriter(store)
         self._liveness = Liveness(store, time.monotonic)
+        self._memberships = Memberships(store, unlock_key)
         self._sessions: dict[str, Session] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -75,21 +85,32 @@ class Dispatcher:
             view = self._store.view()
             for changed in event.changes:
                 self._directory.mark(view, changed)
+                self._mark_membership(changed)
+
+    def _mark_membership(self, changed: Changed) -> None:
+        self._memberships.note(changed)
+        if concerns_all(changed):
+            for session in self._sessions.values():
+                session.look_at_membership()
+        elif concerns_itself(changed) and changed.object.id in self._sessions:
+            self._sessions[changed.object.id].look_at_membership()
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(heartbeat=PING, max_msg_size=LARGEST)
+        socket = web.WebSocketResponse(heartbeat=PING, max_msg_size=LARGEST, timeout=FAREWELL)
         await socket.prepare(request)
         try:
-            await self._converse(socket, request.remote or "")
+            await self._converse(socket, request.remote or "", peer_of(request))
         except* (ShoalError, msgspec.MsgspecError) as failures:
             await self._refuse(socket, failures.exceptions[0])
         except* (OSError, aiohttp.ClientError):
             pass  # the connection is gone: the worker comes back
         return socket
 
-    async def _converse(self, socket: web.WebSocketResponse, address: str) -> None:
-        hello = await self._hello(socket)
-        session = Session(socket, hello.node_id, self._store, self._directory, self._statuses, self._liveness)
+    async def _converse(self, socket: web.WebSocketResponse, address: str, peer: Peer | None) -> None:
+        hello = await self._hello(socket, peer)
+        session = Session(
+            socket, hello.node_id, self._store, self._directory, self._statuses, self._liveness, self._memberships
+        )
         self._sessions[hello.node_id] = session
         try:
             await session.run(hello, address)
@@ -97,7 +118,7 @@ class Dispatcher:
             if self._sessions.get(hello.node_id) is session:
                 del self._sessions[hello.node_id]
 
-    async def _hello(self, socket: web.WebSocketResponse) -> wire.Hello:
+    async def _hello(self, socket: web.WebSocketResponse, peer: Peer | None) -> wire.Hello:
         try:
             frame = await socket.receive(HELLO)
         except TimeoutError:
@@ -109,6 +130,8 @@ class Dispatcher:
             raise InvalidArgument(f"a session begins with Hello, not {type(hello).__name__}")
         if hello.protocol != wire.PROTOCOL:
             raise InvalidArgument(f"the worker speaks protocol {hello.protocol}, this manager {wire.PROTOCOL}")
+        if peer is not None and peer.node_id != hello.node_id:
+            raise Forbidden(f"the certificate is that of node {peer.node_id}, not of {hello.node_id}")
         if self._store.view().get(Node, hello.node_id) is None:
             raise NotFound(f"node {hello.node_id} is not part of this cluster", ("node", hello.node_id))
         return hello

@@ -14,6 +14,7 @@ from common import wire
 from manager.dispatcher.directory import Directory
 from manager.dispatcher.liveness import Liveness, period
 from manager.dispatcher.logs import Control, LogStreams
+from manager.dispatcher.membership import Memberships
 from manager.dispatcher.node_set import NodeSet
 from manager.dispatcher.status import StatusWriter
 from manager.store.base import Store
@@ -33,6 +34,7 @@ class Session:
         directory: Directory,
         statuses: StatusWriter,
         liveness: Liveness,
+        memberships: Memberships,
     ) -> None:
         self.node_id = node_id
         self.logs = LogStreams(self._control)
@@ -41,11 +43,20 @@ class Session:
         self._directory = directory
         self._statuses = statuses
         self._liveness = liveness
+        self._memberships = memberships
+        self._membership: wire.Membership | None = None  # as it was told
+        self._membership_due = True
+        self._beat_due = False
         self._set = NodeSet(node_id, directory, self._wake_up, self.close)
         self._controls: deque[Control] = deque()
         self._wake = asyncio.Event()
         self._closed = ""
         self._sequence = 0
+
+    def look_at_membership(self) -> None:
+        """It may be another one now."""
+        self._membership_due = True
+        self._wake_up()
 
     def close(self, reason: str) -> None:
         """End the session; the worker hears why."""
@@ -76,6 +87,9 @@ class Session:
     async def _receive(self, message: wire.FromWorker) -> None:
         self._liveness.beat(self.node_id)
         match message:
+            case wire.Beat():
+                self._beat_due = True
+                self._wake_up()
             case wire.StatusBatch():
                 self._statuses.put(self.node_id, message.updates)
             case wire.Report():
@@ -94,15 +108,33 @@ class Session:
 
     async def _write(self, hello: wire.Hello) -> None:
         await self._send(wire.Welcome(node_id=self.node_id, heartbeat=period(self._store.view())))
+        await self._tell_membership()
         await self._send(self._first(hello.digest))
         while not self._closed:
             await self._wake.wait()
             self._wake.clear()
+            await self._answer_beat()
+            await self._tell_membership()
             while self._controls:
                 await self._send(self._controls.popleft())
             if self._set.pending:
                 await self._send_changes()
         await self._socket.close(code=WSCloseCode.GOING_AWAY, message=self._closed.encode()[:120])
+
+    async def _answer_beat(self) -> None:
+        """One answer is enough for all that came: it says that this manager lives."""
+        if self._beat_due:
+            self._beat_due = False
+            await self._send(wire.Beat())
+
+    async def _tell_membership(self) -> None:
+        if not self._membership_due:
+            return
+        self._membership_due = False
+        told = self._memberships.of(self.node_id)
+        if told is not None and told != self._membership:
+            self._membership = told
+            await self._send(told)
 
     def _first(self, digest: str) -> wire.Message:
         """Everything, or nothing new where the worker has everything already."""
@@ -124,7 +156,7 @@ class Session:
         """Let changes collect for a while, unless there are many, or something else is due."""
         loop = asyncio.get_running_loop()
         until = loop.time() + GATHER
-        while self._set.pending < ENOUGH and not self._controls and not self._closed:
+        while self._set.pending < ENOUGH and not self._controls and not self._closed and not self._beat_due:
             try:
                 async with asyncio.timeout_at(until):
                     await self._wake.wait()

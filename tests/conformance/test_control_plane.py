@@ -40,7 +40,7 @@ from manager.loops.all import all_loops
 from manager.store.base import Delete, Put
 from manager.store.memory_log import MemoryLog
 from manager.store.store import StateStore, open_store
-from tests.harness.tasks import FakeHost
+from tests.harness.tasks import FakeHost, FixedMembership
 from tests.harness.wait import eventually
 from worker.session.base import Phase
 from worker.session.client import Session
@@ -97,7 +97,8 @@ class Plane:
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
         engine: Any = SimpleNamespace(settings=self.settings, networks=self.networks)
-        running = asyncio.create_task(Session(engine, "node1", self.host).run())
+        membership = FixedMembership("node1", self.settings.manager_socket)
+        running = asyncio.create_task(Session(engine, membership, self.host).run())
         try:
             yield
         finally:

@@ -11,10 +11,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from common import wire
 from common.errors import Unavailable
-from common.model import Node, NodeDescription, Task, TaskState, TaskStatus
+from common.model import Cluster, Node, NodeDescription, Task, TaskState, TaskStatus
+from common.model.node import ManagerStatus, RootCA, TLSInfo
 from manager.dispatcher import Dispatcher
 from manager.store.base import Delete, Put
 from manager.store.memory_log import MemoryLog
@@ -140,6 +142,33 @@ async def test_a_report_changes_the_description(world: World) -> None:
         await peer.hello()
         await peer.send(wire.Report(description=NodeDescription(hostname="renamed")))
         await eventually(lambda: bool(world.store.view().find(Node, "hostname", "renamed")))
+
+
+async def test_beats_are_answered(world: World) -> None:
+    async with world.peer() as peer:
+        await peer.hello()
+        for _ in range(3):
+            await peer.send(wire.Beat())
+            assert await peer.receive() == wire.Beat()
+
+
+async def test_a_node_hears_of_its_membership_and_of_each_change(world: World) -> None:
+    cluster = Cluster(id="c", root_ca=RootCA(certificate="pem"), tls_info=TLSInfo(trust_root="pem"))
+    boss = Node(id="boss", manager_status=ManagerStatus(addr="10.0.0.1:2377", reachability="reachable"))
+    await world.store.commit([Put(cluster), Put(boss)])
+    async with world.peer() as peer:
+        told = wire.Membership(role="worker", managers=["10.0.0.1:2377"], roots="pem")
+        assert await peer.hello() == told
+        assert isinstance(await peer.receive(), wire.Complete)
+        node = world.store.view().get(Node, "n1")
+        assert node is not None
+        await world.store.commit([Put(replace(node, spec=replace(node.spec, role="manager")))])
+        assert await peer.receive() == replace(told, role="manager")
+        second = replace(boss, id="b2", manager_status=ManagerStatus(addr="10.0.0.2:2377", reachability="reachable"))
+        await world.store.commit([Put(second)])
+        changed = await peer.receive()
+        assert isinstance(changed, wire.Membership)
+        assert set(changed.managers) == {"10.0.0.1:2377", "10.0.0.2:2377"}
 
 
 async def test_strangers_and_nonsense_are_refused_in_a_sentence(world: World) -> None:

@@ -17,7 +17,7 @@ from common import wire
 from common.model import Network, TaskState
 from common.settings import Settings
 from common.wire import Complete, Hello, Incremental, LogChunk, LogRequest, StatusBatch, Welcome
-from tests.harness.tasks import FakeHost, network, task, wanted
+from tests.harness.tasks import FakeHost, FixedMembership, network, task, wanted
 from tests.harness.wait import eventually
 from worker.runtime.base import LogLine
 from worker.session.base import Phase
@@ -84,15 +84,17 @@ class World:
         self.settings = Settings(root=folder / "root", state=folder)
         self.host = FakeHost()
         self.networks = FakeNetworks()
+        self.membership = FixedMembership("node", self.settings.manager_socket)
         self.sessions: asyncio.Queue[Peer] = asyncio.Queue()
         self.ended = asyncio.Event()
+        self.silence = 60.0
 
     async def accept(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         hello = wire.decode_from_worker(await socket.receive_bytes())
         assert isinstance(hello, Hello)
-        await socket.send_bytes(wire.encode(Welcome(node_id=hello.node_id, heartbeat=0.05)))
+        await socket.send_bytes(wire.encode(Welcome(node_id=hello.node_id, heartbeat=0.05, silence=self.silence)))
         self.sessions.put_nowait(Peer(socket, hello))
         await self.ended.wait()
         return socket
@@ -112,11 +114,12 @@ class World:
             self.ended.clear()
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[None]:
+    async def worker(self) -> AsyncIterator[Session]:
         engine: Any = SimpleNamespace(settings=self.settings, networks=self.networks)
-        running = asyncio.create_task(Session(engine, "node", self.host).run())
+        session = Session(engine, self.membership, self.host)
+        running = asyncio.create_task(session.run())
         try:
-            yield
+            yield session
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -215,6 +218,61 @@ async def test_a_garbled_message_makes_a_new_session(world: World) -> None:
         await peer.socket.send_bytes(b"\xc1garbage")
         await peer.until_closed()
         await world.peer()
+
+
+async def test_another_identity_begins_anew_and_the_old_clusters_tasks_go(world: World) -> None:
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        await peer.send(Complete(sequence=1, assignments=wanted(task())))
+        await peer.until_state("t1", TaskState.RUNNING)
+        world.membership.become("other")
+        await peer.until_closed()
+        again = await world.peer()
+        assert (again.hello.node_id, again.hello.digest) == ("other", "")
+        assert again.hello.instance == peer.hello.instance
+        assert "t1" in world.host.containers
+        await again.send(Complete(sequence=1, assignments=wanted(task("t2"))))
+        await again.until_state("t2", TaskState.RUNNING)
+        await eventually(lambda: list(world.host.containers) == ["t2"])
+
+
+async def test_a_node_that_leaves_forgets_its_tasks_and_networks(world: World) -> None:
+    async with world.manager(), world.worker() as session:
+        peer = await world.peer()
+        mine = wanted(task(networks=("n",)), networks={"n": network("n")})
+        await peer.send(Complete(sequence=1, assignments=mine))
+        await peer.until_state("t1", TaskState.RUNNING)
+        await asyncio.wait_for(session.forget(), PATIENCE)
+        assert (world.host.containers, world.networks.known) == ({}, set())
+        again = await world.peer()
+        assert again.hello.digest == wire.digest(wanted())
+    assert (world.settings.root / "session" / "assignments").exists()
+
+
+async def test_what_a_manager_says_of_the_membership_is_handed_on(world: World) -> None:
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        told = wire.Membership(role="manager", managers=["10.0.0.1:2377"], renew=True)
+        await peer.send(told)
+        await eventually(lambda: world.membership.messages == [told])
+
+
+async def test_a_manager_that_falls_silent_is_left(world: World) -> None:
+    world.silence = 0.2
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        await peer.until_closed()
+        await world.peer()
+
+
+async def test_a_manager_that_answers_is_kept(world: World) -> None:
+    world.silence = 0.4
+    async with world.manager(), world.worker():
+        peer = await world.peer()
+        for _ in range(16):
+            assert isinstance(await peer.receive(), wire.Beat)
+            await peer.send(wire.Beat())
+        assert world.sessions.empty()
 
 
 async def test_beats_keep_the_session_alive(world: World) -> None:

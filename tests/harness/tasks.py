@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from common.model import (
     TaskStatus,
 )
 from common.wire import Assignments
+from common.wire import Membership as MembershipMessage
 from worker.runtime.base import LogLine, LogReader
 from worker.session.base import Phase, Seen
 
@@ -151,3 +153,33 @@ class FakeHost:
         self.busy -= 1
         if (error := self.broken.pop(task_id, None)) is not None:
             raise error
+
+
+class FixedMembership:
+    """A worker's place in a cluster: one manager, by its UNIX socket. It changes only when a test says so, by `become`."""
+
+    def __init__(self, node_id: str, socket: Path) -> None:
+        self.node_id = node_id
+        self.messages: list[MembershipMessage] = []
+        self._managers = [f"unix://{socket}"]
+        self._changed = asyncio.Event()
+
+    def managers(self) -> Sequence[str]:
+        return self._managers
+
+    def client_context(self) -> None:
+        return None
+
+    def tls_info(self) -> None:
+        return None
+
+    def told(self, message: MembershipMessage) -> None:
+        self.messages.append(message)
+
+    async def changed(self) -> None:
+        await self._changed.wait()
+
+    def become(self, node_id: str) -> None:
+        self.node_id = node_id
+        self._changed.set()
+        self._changed = asyncio.Event()

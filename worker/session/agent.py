@@ -70,6 +70,12 @@ class Agent:
             await self._moved.wait()
         return found
 
+    async def idle(self) -> None:
+        """Return once no task is left, after an assignment of none."""
+        while len(self._reconciler):
+            self._moved.clear()
+            await self._moved.wait()
+
     def _finish(self, done: Done) -> None:
         self._go_on(self._reconciler.finish(done, datetime.now(UTC)))
         if done.action.kind is Kind.REMOVE:

@@ -52,6 +52,14 @@ class AssignmentSet:
         """For Hello: what the worker holds; empty where it cannot hold everything (secrets are lost by a restart)."""
         return digest(self.current) if self.confirmed else ""
 
+    def doubt(self) -> None:
+        """The node is in another cluster: what it holds is not what that one assigns."""
+        self.confirmed = False
+
+    def clear(self) -> None:
+        """Nothing is assigned, and nobody has to confirm it."""
+        self.current, self.sequence, self.confirmed = Assignments(), 0, True
+
     def begin(self) -> None:
         """A new session: its first message may carry any number."""
         self._joined = False

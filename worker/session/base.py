@@ -5,14 +5,17 @@ ContainerHost (host.py) is the real implementation; tests have a fake, and one c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
 from common.model import PortConfig, Task
+from common.model.node import TLSInfo
 from common.wire import Assignments
+from common.wire import Membership as MembershipMessage
 from worker.runtime.base import LogReader
 
 
@@ -56,3 +59,25 @@ class TaskHost(Protocol):
 
     def log(self, container_id: str) -> LogReader:
         """The container's log. Raises NotFound."""
+
+
+class Membership(Protocol):
+    """This node's place in its cluster, which may become another one at any time; worker/membership is the real one."""
+
+    @property
+    def node_id(self) -> str: ...
+
+    def managers(self) -> Sequence[str]:
+        """Where sessions may be had, best first: unix:///path, or host:port over TLS."""
+
+    def client_context(self) -> ssl.SSLContext | None:
+        """The TLS context for managers over the network."""
+
+    def tls_info(self) -> TLSInfo | None:
+        """Whom this node trusts, and who issued its certificate; None without one."""
+
+    def told(self, message: MembershipMessage) -> None:
+        """A manager says what the node is wanted as."""
+
+    async def changed(self) -> None:
+        """Return once the node is another one, or in another cluster: its sessions must begin anew."""

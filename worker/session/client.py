@@ -1,33 +1,31 @@
 """The worker's side of the control plane: one session with a manager at a time, and the tasks that come of it.
 
 Assignments go to disk before anything is done about them, so a worker that restarts, with or without managers, knows
-its tasks and finds their containers again.
+its tasks and finds their containers again. Which manager it is, dialing.py finds out; which cluster, the Membership says.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
+from collections.abc import Awaitable
 
-import aiohttp
-import msgspec
 import structlog
+from msgspec.structs import replace
 
 from common import wire
-from common.errors import ShoalError
+from common.ids import object_id
 from common.model import NodeDescription
 from worker.engine.node import Engine
 from worker.session.agent import Agent
 from worker.session.assignments import AssignmentSet
-from worker.session.base import TaskHost
+from worker.session.base import Membership, TaskHost
 from worker.session.description import describe
+from worker.session.dialing import FAILURES, Dialer
 from worker.session.host import ContainerHost
 from worker.session.link import Link, connect
 from worker.session.logs import LogSender
 from worker.session.outbox import Outbox
 from worker.session.services import ServiceNetworks
-
-BACKOFF = (0.05, 5.0)  # seconds: first and longest pause between tries to reach a manager
 
 log = structlog.get_logger()
 
@@ -35,17 +33,20 @@ log = structlog.get_logger()
 class Session:
     """`run()` until cancelled. Stopping it touches no container."""
 
-    def __init__(self, engine: Engine, node_id: str, host: TaskHost | None = None) -> None:
+    def __init__(self, engine: Engine, membership: Membership, host: TaskHost | None = None) -> None:
         settings = engine.settings
         self._settings = settings
-        self._node_id = node_id
+        self._membership = membership
+        self._instance = object_id()
         self._networks = engine.networks
         self._host = host or ContainerHost(engine)
-        self._addresses = [f"unix://{settings.manager_socket}"]
         self._set = AssignmentSet(settings.root / "session" / "assignments")
         self._outbox = Outbox()
         self._arrived = asyncio.Event()
+        self._assigning = asyncio.Lock()
         self._report_all = False
+        self._forget = asyncio.Event()
+        self._forgotten = asyncio.Event()
 
     async def run(self) -> None:
         self._set.load()
@@ -57,21 +58,39 @@ class Session:
             group.create_task(services.run(), name="service networks")
             self._arrived.set()
             group.create_task(self._assign(agent, services), name="assign")
-            await self._keep_connected(agent)
+            while True:
+                await self._live(agent)
+                if self._forget.is_set():
+                    await self._end_all(agent, services)
+
+    async def forget(self) -> None:
+        """For a node that leaves its cluster: end and remove its tasks; return once their containers and networks are gone.
+
+        There is no session meanwhile; the next one is with whatever managers the node has then.
+        """
+        self._forgotten.clear()
+        self._forget.set()
+        await self._forgotten.wait()
+
+    # -- assignments
 
     async def _assign(self, agent: Agent, services: ServiceNetworks) -> None:
         """Bring what has arrived to disk, then to the agent; messages that arrive meanwhile are taken together."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            current, confirmed = self._set.current, self._set.confirmed
-            report_all, self._report_all = self._report_all, False
-            if confirmed:
-                await self._keep()
-            services.update(current)
-            agent.assign(current, confirmed=confirmed)
-            if report_all:
-                agent.report_all()
+            async with self._assigning:
+                await self._take_up(agent, services)
+
+    async def _take_up(self, agent: Agent, services: ServiceNetworks) -> None:
+        current, confirmed = self._set.current, self._set.confirmed
+        report_all, self._report_all = self._report_all, False
+        if confirmed:
+            await self._keep()
+        services.update(current)
+        agent.assign(current, confirmed=confirmed)
+        if report_all:
+            agent.report_all()
 
     async def _keep(self) -> None:
         """A full disk stops no service: the tasks are worked on, and kept with the next change."""
@@ -80,59 +99,71 @@ class Session:
         except OSError as error:
             log.error("assignments could not be kept on disk", error=str(error))
 
+    async def _end_all(self, agent: Agent, services: ServiceNetworks) -> None:
+        self._set.clear()
+        async with self._assigning:
+            await self._take_up(agent, services)
+        await agent.idle()
+        services.update(self._set.current)
+        await services.caught_up()
+        self._forget.clear()
+        self._forgotten.set()
+
+    # -- sessions
+
+    async def _live(self, agent: Agent) -> None:
+        """Sessions for as long as the node is who it is, in the cluster where it is."""
+        await _first(self._membership.changed(), self._forget.wait(), self._keep_connected(agent))
+        log.info("the node begins anew", node=self._membership.node_id)
+        self._set.doubt()
+        self._outbox.clear()
+
     async def _keep_connected(self, agent: Agent) -> None:
-        pause, longest = BACKOFF
+        dialer = Dialer(self._membership.managers, self._open)
         while True:
-            for address in self._addresses:
-                if await self._converse(address, agent):
-                    pause = BACKOFF[0]
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 1.5, longest)
+            link = await dialer.dial()
+            try:
+                log.info("session begins", manager=link.address)
+                await self._talk(link, agent, dialer)
+            except* FAILURES as errors:
+                log.info("session ended", manager=link.address, error=str(errors.exceptions[0]))
+            finally:
+                await link.close()
 
-    async def _converse(self, address: str, agent: Agent) -> bool:
-        """One session; True where the manager had welcomed us before it ended."""
-        welcomed = False
-        try:
-            async with connect(address, self._hello()) as link:
-                welcomed = True
-                log.info("session begins", manager=address)
-                await self._talk(link, agent)
-        except* (ShoalError, OSError, aiohttp.ClientError, msgspec.MsgspecError) as errors:
-            # A manager that is not there yet is no news: its child process starts beside this one.
-            tell = log.info if welcomed else log.debug
-            tell("session ended", manager=address, error=str(errors.exceptions[0]))
-        return welcomed
-
-    def _describe(self) -> NodeDescription:
-        return describe(self._settings)
-
-    def _hello(self) -> wire.Hello:
-        return wire.Hello(
-            node_id=self._node_id,
+    async def _open(self, address: str, limit: float) -> Link:
+        hello = wire.Hello(
+            node_id=self._membership.node_id,
             description=self._describe(),
             digest=self._set.digest(),
             sequence=self._set.sequence,
             guests=[*self._networks.guests()],
+            instance=self._instance,
         )
+        return await connect(address, hello, self._membership.client_context(), limit)
 
-    async def _talk(self, link: Link, agent: Agent) -> None:
+    def _describe(self) -> NodeDescription:
+        return replace(describe(self._settings), tls_info=self._membership.tls_info())
+
+    async def _talk(self, link: Link, agent: Agent, dialer: Dialer) -> None:
         """Raises Unavailable or ConnectionError when the session has ended."""
         self._set.begin()
-        if link.welcome.managers:
-            self._addresses = [self._addresses[0], *link.welcome.managers]
         async with asyncio.TaskGroup() as group:
             logs = LogSender(self._host, agent, group, link.send)
             group.create_task(link.beat(self._describe), name="beat")
+            group.create_task(link.listen(), name="listen")
             group.create_task(self._send_statuses(link), name="send statuses")
             async for message in link.messages():
-                self._receive(message, logs)
-            raise ConnectionResetError("the manager closed the session")
+                self._receive(message, logs, dialer)
 
-    def _receive(self, message: wire.FromManager, logs: LogSender) -> None:
+    def _receive(self, message: wire.FromManager, logs: LogSender, dialer: Dialer) -> None:
         match message:
             case wire.Complete() | wire.Incremental():
-                self._report_all |= self._set.apply(message)
+                if self._set.apply(message):
+                    self._report_all = True
+                    dialer.worked()
                 self._arrived.set()
+            case wire.Membership():
+                self._membership.told(message)
             case wire.LogRequest():
                 logs.start(message)
             case wire.LogMore():
@@ -143,3 +174,16 @@ class Session:
     async def _send_statuses(self, link: Link) -> None:
         while True:
             await link.send(await self._outbox.take())
+
+
+async def _first(*works: Awaitable[object]) -> None:
+    """Until one of them ends; the others are cancelled. Raises what it raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

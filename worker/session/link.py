@@ -1,42 +1,55 @@
 """One connection to one manager: the handshake, then messages both ways until either side ends it.
 
-The WebSocket's own pings find a manager that hangs; Beats tell the manager that this worker does not.
+Beats tell the manager that this worker lives. The manager answers them, so that a manager that hangs, or that cannot be
+heard any more, is found within seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack
 
 import aiohttp
 
 from common import wire
 from common.errors import Unavailable
+from common.identity.tls import SERVER_NAME
 from common.model import NodeDescription
 
 PATH = "/shoal/v1/session"
-PING = 10.0  # seconds between the WebSocket's pings
-CLOSE = aiohttp.ClientWSTimeout(ws_close=1.0)  # seconds that a manager may take to say farewell
-WELCOME = 10.0  # seconds that a manager may take to answer Hello
+CLOSE = aiohttp.ClientWSTimeout(ws_close=0.2)  # seconds that a manager may take to say farewell
+LOOKS = 4  # at the silence, within the time that it may last
 
 
 class Link:
     """An open session after its handshake. `welcome` is the manager's greeting."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, welcome: wire.Welcome) -> None:
-        self._socket = socket
+    def __init__(
+        self, address: str, socket: aiohttp.ClientWebSocketResponse, welcome: wire.Welcome, parts: AsyncExitStack
+    ) -> None:
+        self.address = address
         self.welcome = welcome
+        self._socket = socket
+        self._parts = parts
+        self._silent = 0  # looks since the manager was heard
+
+    async def close(self) -> None:
+        await self._parts.aclose()
 
     async def send(self, message: wire.Message) -> None:
         """Waits while the connection is slow. Raises ConnectionError where it is gone."""
         await self._socket.send_bytes(wire.encode(message))
 
     async def messages(self) -> AsyncIterator[wire.FromManager]:
-        """What the manager sends, until it closes the session."""
-        async for frame in self._socket:
-            if frame.type is aiohttp.WSMsgType.BINARY:
-                yield wire.decode_from_manager(frame.data)
+        """What the manager sends, until it closes the session; then raises ConnectionResetError with its reason."""
+        while True:
+            frame = await self._socket.receive()
+            if frame.type is not aiohttp.WSMsgType.BINARY:
+                raise ConnectionResetError(f"the manager ended the session: {_reason(frame)}")
+            self._silent = 0
+            yield wire.decode_from_manager(frame.data)
 
     async def beat(self, describe: Callable[[], NodeDescription]) -> None:
         """Send signs of life for ever, and the node's description when it has changed."""
@@ -48,24 +61,54 @@ class Link:
                 told = now
                 await self.send(wire.Report(description=now))
 
+    async def listen(self) -> None:
+        """Raises Unavailable once the manager was silent for too long.
 
-@asynccontextmanager
-async def connect(address: str, hello: wire.Hello) -> AsyncIterator[Link]:
-    """Open a session with the manager at `address` (unix:///path). Raises Unavailable, OSError, aiohttp.ClientError."""
-    connector = aiohttp.UnixConnector(address.removeprefix("unix://"))
-    async with (
-        aiohttp.ClientSession(connector=connector) as http,
-        http.ws_connect(f"http://manager{PATH}", heartbeat=PING, max_msg_size=0, timeout=CLOSE) as socket,
-    ):
-        await socket.send_bytes(wire.encode(hello))
-        yield Link(socket, await _welcome(socket))
+        Looks are counted, not seconds, so that a worker that was frozen itself does not blame the manager.
+        """
+        while self._silent < LOOKS:
+            self._silent += 1
+            await asyncio.sleep(self.welcome.silence / LOOKS)
+        raise Unavailable(f"nothing was heard of the manager for {self.welcome.silence:.1f} seconds")
+
+
+async def connect(address: str, hello: wire.Hello, context: ssl.SSLContext | None, limit: float) -> Link:
+    """Open a session with the manager at `address` (unix:///path, or host:port by `context`) within `limit` seconds.
+
+    Raises Unavailable, TimeoutError, OSError, aiohttp.ClientError.
+    """
+    parts = AsyncExitStack()
+    try:
+        async with asyncio.timeout(limit):
+            socket = await _open(address, context, parts)
+            await socket.send_bytes(wire.encode(hello))
+            return Link(address, socket, await _welcome(socket), parts)
+    except BaseException:
+        await parts.aclose()
+        raise
+
+
+async def _open(address: str, context: ssl.SSLContext | None, parts: AsyncExitStack) -> aiohttp.ClientWebSocketResponse:
+    connector: aiohttp.BaseConnector
+    if address.startswith("unix://"):
+        connector, url, name = aiohttp.UnixConnector(address.removeprefix("unix://")), f"http://manager{PATH}", None
+    elif context is not None:
+        connector, url, name = aiohttp.TCPConnector(ssl=context), f"https://{address}{PATH}", SERVER_NAME
+    else:
+        raise Unavailable(f"the manager at {address} cannot be trusted: this node has no certificate")
+    http = await parts.enter_async_context(aiohttp.ClientSession(connector=connector))
+    return await parts.enter_async_context(http.ws_connect(url, max_msg_size=0, timeout=CLOSE, server_hostname=name))
 
 
 async def _welcome(socket: aiohttp.ClientWebSocketResponse) -> wire.Welcome:
-    frame = await socket.receive(WELCOME)
+    frame = await socket.receive()
     if frame.type is not aiohttp.WSMsgType.BINARY:
-        raise Unavailable(f"the manager ended the session: {frame.extra or frame.data or 'no reason given'}")
+        raise Unavailable(f"the manager refused the session: {_reason(frame)}")
     message = wire.decode_from_manager(frame.data)
     if not isinstance(message, wire.Welcome):
         raise Unavailable(f"the manager began the session with {type(message).__name__}, not Welcome")
     return message
+
+
+def _reason(frame: aiohttp.WSMessage) -> str:
+    return str(frame.extra or frame.data or "no reason given")

@@ -24,6 +24,11 @@ class Outbox:
         if self._waiting:
             self._filled.set()
 
+    def clear(self) -> None:
+        """Who was to hear it is nobody's manager any more."""
+        self._waiting.clear()
+        self._filled.clear()
+
     async def take(self) -> StatusBatch:
         """Wait for something to send."""
         await self._filled.wait()

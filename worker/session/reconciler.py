@@ -107,6 +107,10 @@ class Reconciler:
             if known.task is not None and known.status != known.task.status
         }
 
+    def __len__(self) -> int:
+        """Tasks that are known, also those that are being removed."""
+        return len(self._known)
+
     def __contains__(self, task_id: str) -> bool:
         return task_id in self._known
 
