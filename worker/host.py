@@ -12,6 +12,7 @@ from typing import Any
 
 from common.errors import Unavailable
 from common.settings import Settings
+from worker.runtime import apparmor
 from worker.runtime.cgroups import Hierarchies, hierarchies, read
 from worker.runtime.init import init_path
 
@@ -147,7 +148,7 @@ def _runtime_name(settings: Settings) -> str:
 
 def _security_options() -> list[str]:
     options = ["name=seccomp,profile=builtin"]
-    if Path("/sys/kernel/security/apparmor/profiles").exists():
+    if apparmor.supported():
         options.insert(0, "name=apparmor")
     return [*options, "name=cgroupns"]
 

@@ -11,6 +11,7 @@ from worker.engine import shapes
 from worker.engine.container import Container
 from worker.engine.parts import Parts
 from worker.engine.record import Health, State
+from worker.engine.security import parse_security
 from worker.engine.times import rfc3339
 
 
@@ -32,7 +33,7 @@ async def inspect(parts: Parts, container: Container, *, size: bool) -> dict[str
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": parse_security(host).apparmor,
         "ExecIDs": None,
         "HostConfig": msgspec.to_builtins(host),
         "GraphDriver": {"Name": "overlay2", "Data": None},

@@ -21,7 +21,7 @@ from worker.engine.parts import Parts
 from worker.engine.security import parse_security
 from worker.engine.together import both
 from worker.network.base import Sandbox
-from worker.runtime import capabilities, seccomp
+from worker.runtime import apparmor, capabilities, seccomp
 from worker.runtime.base import Launch
 
 
@@ -37,6 +37,8 @@ async def create_run(parts: Parts, container: Container) -> int:
         namespaces = oci_namespaces(container.host, parts.index, namespace_path(sandbox))
         cgroup = f"{parts.settings.cgroup_root}/{container.id}"
         spec = oci_config(container, _hostname(parts, container, sandbox), rootfs, mounts, namespaces, cgroup)
+        if profile := spec["process"].get("apparmorProfile"):
+            await apparmor.require(profile)
         await _add_seccomp(parts, container, spec)
         write_file(container.bundle / "config.json", msgspec.json.encode(spec), durable=False)
         return await parts.runtime.create(_launch(container))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from common.errors import InvalidArgument, Unsupported
 from common.model.container import HostConfig
+from worker.runtime import apparmor
 from worker.runtime.seccomp import parse_profile
 
 _MASKED = (
@@ -18,7 +17,7 @@ _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tr
 
 
 class Security(NamedTuple):
-    """`seccomp`: None is the default profile. `apparmor`: "" leaves the container to the kernel's default."""
+    """`seccomp`: None is the default profile. `apparmor`: a profile's name, "" where the machine has no AppArmor."""
 
     seccomp: dict[str, Any] | Literal["unconfined"] | None = None
     no_new_privileges: bool = False
@@ -29,6 +28,7 @@ class Security(NamedTuple):
 def parse_security(host: HostConfig) -> Security:
     """Raises InvalidArgument, Unsupported. A privileged container has no seccomp profile unless it asks for one."""
     values: dict[str, Any] = {"seccomp": "unconfined"} if host.privileged else {}
+    values["apparmor"] = default_apparmor(host)
     for option in host.security_opt or ():
         name, value = _split(option)
         if name == "no-new-privileges":
@@ -68,15 +68,19 @@ def _seccomp(value: str) -> dict[str, Any] | Literal["unconfined"] | None:
     return None if value in ("builtin", "default") else parse_profile(value)
 
 
+def default_apparmor(host: HostConfig) -> str:
+    """The profile of a container that asks for none."""
+    if not apparmor.supported():
+        return ""
+    return apparmor.UNCONFINED if host.privileged else apparmor.DEFAULT
+
+
 def _apparmor(value: str) -> str:
-    if value != "unconfined" and not apparmor_present():
-        raise Unsupported(f"apparmor profile {value!r} cannot be used: this kernel has AppArmor switched off")
-    return value
-
-
-@cache
-def apparmor_present() -> bool:
-    return Path("/sys/kernel/security/apparmor/profiles").exists()
+    if value != apparmor.UNCONFINED and not apparmor.supported():
+        raise Unsupported(
+            f"apparmor profile {value!r} cannot be used: this kernel has AppArmor switched off, or the package apparmor is missing"
+        )
+    return value if apparmor.supported() else ""
 
 
 def masked_paths(host: HostConfig, security: Security) -> list[str]:

@@ -94,13 +94,20 @@ class ConmonRuntime:
 
     def on_oom(self, id: str, callback: Callable[[], None]) -> Callable[[], None]:
         layout = self._layout(id)
+        cgroup = self._cgroup(layout)
 
         def look() -> None:
-            if layout.oom_file.exists():
+            if layout.oom_file.exists() or cgroup.oom_kills():
+                layout.oom_file.touch()
                 stop()
                 callback()
 
-        stop = self._inotify.watch(layout.oom_folder, look, writes=False)
+        # With version 2 the monitor misses kills: the kernel's own file tells of all of them.
+        watched = cgroup.folder("memory") / "memory.events" if cgroup.where.version == 2 else layout.oom_folder
+        try:
+            stop = self._inotify.watch(watched, look)
+        except FileNotFoundError:  # it has ended long ago
+            return lambda: None
         look()
         return stop
 

@@ -36,7 +36,10 @@ class Inotify:
             self._fd = -1
 
     def watch(self, folder: Path, callback: Callback, *, writes: bool = True) -> Callback:
-        """Call `callback` when a file appears in `folder` or, with `writes`, grows; the answer ends that. Raises OSError."""
+        """Call `callback` when a file appears in `folder` or, with `writes`, grows; the answer ends that. Raises OSError.
+
+        `folder` may be a file: then it is about that one's writes.
+        """
         mask = _MOVED_TO | _CREATE | (_MODIFY if writes else 0)
         # The kernel gives the same number to every watch of one folder, and would forget what the others want.
         number = _checked(_libc.inotify_add_watch(self._fd, os.fsencode(folder), mask | _MASK_ADD))
