@@ -51,7 +51,17 @@ class Scenario(Generic[B]):
     def deploy(self) -> None:
         say(f"Deploy {self.replicas} replicas")
         self.show_nodes()
-        self.cluster.ask("service", "create", "--detach", "--name", SERVICE, "--replicas", str(self.replicas), IMAGE)
+        self.cluster.ask(
+            "service",
+            "create",
+            "--detach",
+            "--no-resolve-image",
+            "--name",
+            SERVICE,
+            "--replicas",
+            str(self.replicas),
+            IMAGE,
+        )
         self.note("service create → all replicas run", self.cluster.until_running(SERVICE, self.replicas))
         self.show_tasks()
 
@@ -72,7 +82,9 @@ class Scenario(Generic[B]):
     def _create_next(self, dead: B) -> bool:
         """A name that is taken is an acknowledgement too: of an earlier attempt that was given up."""
         try:
-            self.cluster.ask("service", "create", "--detach", "--name", NEXT, IMAGE, timeout=2, without=[dead])
+            self.cluster.ask(
+                "service", "create", "--detach", "--no-resolve-image", "--name", NEXT, IMAGE, timeout=2, without=[dead]
+            )
         except LabError as error:
             return "already" in str(error) or "conflicts" in str(error)
         return True
