@@ -53,10 +53,10 @@ class Group:
         script = f'for group in {" ".join(files)}; do echo $$ >"$group" || exit 1; done; exec "$@"'
         return ["sh", "-c", script, "join", *command]
 
-    def own(self) -> list[Process]:
-        """The host's processes outside of containers."""
-        leaf = self.cgroup.folder("pids") / ("init" if self.where.version == 2 else "")
-        found = (Process.of(int(pid)) for pid in read(leaf / "cgroup.procs").split())
+    def own(self, *, leaf: bool = True) -> list[Process]:
+        """The processes that joined it: those of a host outside of its containers."""
+        folder = self.cgroup.folder("pids") / ("init" if leaf and self.where.version == 2 else "")
+        found = (Process.of(int(pid)) for pid in read(folder / "cgroup.procs").split())
         return [process for process in found if process]
 
     def pids(self) -> list[int]:

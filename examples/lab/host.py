@@ -109,6 +109,7 @@ class Host:
             return
         folder = self.lab.folder
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.group.remove()  # no cgroup outlives a boot
         self.group.create()
         hosts = self.folder / "hosts"
         hosts.write_text("".join(f"{host.ip} {host.name}\n{host.ip6} {host.name}\n" for host in self.lab.addresses))
@@ -186,7 +187,9 @@ class Host:
             self._on()
             self.group.freeze()
         else:
-            self._part(part).send(signal.SIGSTOP)
+            process = self._part(part)
+            process.send(signal.SIGSTOP)
+            until(process.stopped, f"{part} of {self.name} stands still", timeout=10)
 
     def thaw(self) -> None:
         """Let go on what was frozen, all of it or a part."""

@@ -46,6 +46,13 @@ class Process(msgspec.Struct, frozen=True):
     def alive(self) -> bool:
         return Process.of(self.pid) == self
 
+    def stopped(self) -> bool:
+        """Whether it stands still because of SIGSTOP."""
+        try:
+            return "\nState:\tT" in Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return False
+
     def send(self, number: signal.Signals) -> None:
         if self.alive():
             with contextlib.suppress(ProcessLookupError):

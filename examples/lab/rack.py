@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from examples.lab import layout
+from examples.lab.groups import Group
 from examples.lab.layout import Address, Folder, LabError
 from examples.lab.processes import Process, run, until
 
@@ -38,6 +39,7 @@ def spawn(command: list[str], output: Path) -> Process:
 class Rack:
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
+        self.group = Group(folder.group, "rack")  # finds its processes even where nobody could note down which they are
 
     @property
     def process(self) -> Process | None:
@@ -45,10 +47,9 @@ class Rack:
 
     def start(self, disk: int, hosts: list[Address]) -> None:
         """Make namespaces, bridge and disks. The lab's folder exists already."""
-        process = spawn(
-            ["setsid", "--fork", "unshare", "--mount", "--net", "--pid", "--fork", "--", "sh", "-c", _START],
-            self.folder.path / "rack.log",
-        )
+        self.group.create()
+        unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--", "sh", "-c", _START]
+        process = spawn(self.group.join("setsid", "--fork", *unshare, leaf=False), self.folder.path / "rack.log")
         process.save(self.folder.rack)
         self.run("ip", "-force", "-batch", "-", stdin=_bridge())
         for host in hosts:
@@ -57,14 +58,12 @@ class Rack:
             self.run("mount", "-t", "tmpfs", "-o", f"size={disk},mode=755", "disk", str(path))
 
     def command(self, *command: str) -> list[str]:
-        """The command line that runs `command` outside of all hosts, on the bridge. Raises LabError where the lab has died."""
-        return ["nsenter", f"--target={self.alive().pid}", "--mount", "--net", "--", *command]
+        """The command line that runs `command` outside of all hosts, on the bridge; it ends with the lab. Raises LabError."""
+        return ["nsenter", f"--target={self.alive().pid}", "--mount", "--net", "--pid", "--", *command]
 
     def spawn(self, *command: str, output: Path) -> Process:
-        """Start a process of the rack that says "ready PID", outside of all hosts. It ends with the lab. Raises LabError."""
-        process = self.alive()
-        enter = ["nsenter", f"--target={process.pid}", "--mount", "--net", "--pid", "--", "setsid", "--fork"]
-        return spawn([*enter, *command], output)
+        """Start a process outside of all hosts that says "ready PID". It ends with the lab. Raises LabError."""
+        return spawn(self.command("setsid", "--fork", *command), output)
 
     def alive(self) -> Process:
         """Its init. Raises LabError where that has died."""
@@ -79,7 +78,13 @@ class Rack:
     def plug(self, host: Address, init: Process) -> None:
         """Lead a wire from the bridge to a host that has just booted."""
         self.unplug(host)  # the kernel takes its time to clear away the wire of a host that ended by itself
-        self.run("ip", "-batch", "-", stdin=_port(host, init.pid))
+        bridge = [
+            "nsenter",
+            f"--target={self.alive().pid}",
+            "--net",
+            "--",
+        ]  # in the PID namespace that the init's pid is of
+        run(*bridge, "ip", "-batch", "-", stdin=_port(host, init.pid))
         inside = ["nsenter", f"--target={init.pid}", "--net", "--", "ip", "-batch", "-"]
         run(*inside, stdin=_wire(host))
 
@@ -106,8 +111,7 @@ class Rack:
 
     def kill(self) -> None:
         """End every process of the lab at once. Idempotent."""
-        process = self.process
-        if process is not None:
+        for process in self.group.own(leaf=False):
             process.send(signal.SIGKILL)
 
 

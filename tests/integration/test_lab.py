@@ -12,7 +12,7 @@ import pytest
 
 from examples.lab.groups import Group
 from examples.lab.hosts import REPO, Host, Lab
-from examples.lab.layout import Folder, LabError
+from examples.lab.layout import Blueprint, Folder, LabError
 from tests.harness.lab import lab as make
 from tests.harness.machine import run
 from tests.harness.wait import until
@@ -107,13 +107,13 @@ def test_loss_and_rate(lab: Lab) -> None:
     assert 50 < _sends(manager, worker, 200) < 150
     lab.heal()
     lab.slow("manager1", "worker1", 8_000_000, one_way=True)
-    slow, fast = _throughput(manager, worker), _throughput(manager, other)
+    slow, fast = _throughput(manager, worker, "1M"), _throughput(manager, other, "64M")
     assert 4_000_000 < slow < 9_000_000
     assert fast > 20 * slow
     manager.kill()
     manager.start()
-    assert _throughput(worker, manager) > 20 * slow
-    assert _throughput(manager, worker) < 9_000_000  # the link is as it was when the host comes back
+    assert _throughput(worker, manager, "64M") > 20 * slow
+    assert _throughput(manager, worker, "1M") < 9_000_000  # the link is as it was when the host comes back
 
 
 def test_delay(lab: Lab) -> None:
@@ -137,13 +137,14 @@ def _round_trip(source: Host, target: Host) -> float:
     return float(said.rpartition("= ")[2].partition("/")[0])
 
 
-def _throughput(source: Host, target: Host) -> float:
+def _throughput(source: Host, target: Host, size: str) -> float:
+    """Bits per second of one TCP stream."""
     with subprocess.Popen(
         target.command("iperf3", "-s", "-1", "--forceflush"), stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None
         until(lambda: "listening" in (server.stdout.readline() if server.stdout else ""), "iperf3 listens")
-        result = json.loads(source.run("iperf3", "-c", target.ip, "-t", "1", "-J"))
+        result = json.loads(source.run("iperf3", "-c", target.ip, "-n", size, "-J"))
         server.stdout.read()
     return float(result["end"]["sum_received"]["bits_per_second"])
 
@@ -210,7 +211,7 @@ def test_freeze(lab: Lab) -> None:
     host.freeze("manager")
     assert host.answers()
     assert host.manager
-    assert "State:\tT" in Path(f"/proc/{host.manager.pid}/status").read_text()
+    assert host.manager.stopped()
     host.thaw()
     until(lambda: host.docker("node", "ls"), "the manager answers")
 
@@ -239,6 +240,22 @@ def test_unknown_hosts_and_labs(lab: Lab, tmp_path: Path) -> None:
         Lab.open(Folder.named("other", tmp_path))
     with pytest.raises(LabError, match="already"):
         Lab.up(lab.folder, lab.blueprint)
+
+
+def test_a_lab_that_nobody_noted_down_is_taken_down(tmp_path: Path) -> None:
+    """Its maker was killed before it wrote which processes there are; a client outside of the hosts still runs."""
+    folder = Folder.named("lost", tmp_path)
+    made = Lab.up(folder, Blueprint(managers=0, workers=1), start=False)
+    try:
+        client = subprocess.Popen(made.rack.command("sleep", "1000"))
+        pids = made.host("worker1").group.pids() + [process.pid for process in made.rack.group.own(leaf=False)]
+        for file in (folder.rack, made.hosts[0].folder / "init.json"):
+            file.unlink()
+    finally:
+        made.down()
+    assert client.wait(10) != 0
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "all processes are gone", timeout=5)
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/{folder.group}"))
 
 
 def test_a_second_lab_from_the_command_line(tmp_path: Path) -> None:
