@@ -62,15 +62,16 @@ class Barriers:
                 log.warning("etcd cannot be followed now", error=error.message)
 
     async def _ask(self, readers: list[asyncio.Future[int]]) -> None:
+        seen = self._follower.revision
         try:
             head = await self._client.range(self._keys.head)
         except Unavailable as error:
             for future in (f for f in readers if not f.done()):
                 future.set_exception(error)
             return
-        if head.header.revision < self._follower.revision:
+        if head.header.revision < seen:
             raise ShoalError(
-                f"etcd is at revision {head.header.revision}, this manager saw {self._follower.revision} already: "
+                f"etcd is at revision {head.header.revision}, this manager saw {seen} already: "
                 "etcd lost changes or was restored, so the manager has to read it from the beginning"
             )
         for future in (f for f in readers if not f.done()):

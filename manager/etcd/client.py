@@ -19,7 +19,7 @@ from common.errors import Forbidden, InvalidArgument, NoSpace, NotFound, ShoalEr
 from manager.etcd.wire import Failure, KeptAlive, KeyValue, Lease, Op, Range, Txn, Watched, WatchLine, after
 
 T = TypeVar("T")
-ATTEMPT = ClientTimeout(total=5, sock_connect=1)  # seconds
+ATTEMPT = ClientTimeout(total=3, sock_connect=1)  # seconds
 STREAM = ClientTimeout(total=None, sock_connect=1)
 PAUSE = 0.2  # seconds, once no member answered
 _AT_ONCE = 1 << 19  # bytes that are handed to the socket in one step

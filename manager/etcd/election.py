@@ -10,7 +10,7 @@ from contextlib import aclosing, suppress
 
 import structlog
 
-from common.errors import Unavailable
+from common.errors import NotFound, Unavailable
 from manager.etcd.client import Client, Compacted
 from manager.etcd.keys import Keys
 from manager.etcd.wire import KeyValue, Op, after, created, delete, put
@@ -84,7 +84,7 @@ class Election:
         if self._timer is not None:
             self._timer.cancel()
         if self._lease:
-            with suppress(Unavailable):
+            with suppress(Unavailable, NotFound, TimeoutError):
                 async with asyncio.timeout(1):
                     await self._client.revoke(self._lease)
 

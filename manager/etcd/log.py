@@ -68,7 +68,8 @@ class EtcdLog:
     @asynccontextmanager
     async def run(self, machine: Machine) -> AsyncIterator[None]:
         keys, options = self._keys, self._options
-        async with Client(self._urls, self._context, options.patience) as client:
+        # Requests give up a little before those who wait for them: they know better what is wrong.
+        async with Client(self._urls, self._context, options.patience * 0.8) as client:
             election = Election(client, keys, self._member, options.ttl)
             proposer = Proposer(client, keys, election, options.patience)
             follower = Follower(client, keys, machine, proposer.applied)

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from typing import Any
 from tests.harness.wait import until
 
 _FAST = Path("/dev/shm")
+# The kernel means the thread when it ends children with their parent: this one lives as long as the tests.
+_starter = ThreadPoolExecutor(1, thread_name_prefix="etcd-starter")
 
 
 class EtcdMember:
@@ -40,8 +43,11 @@ class EtcdMember:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self.process = _starter.submit(self._spawn).result()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         with open(self._log, "ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, preexec_fn=_end_with_parent)
+            return subprocess.Popen(self._command, stdout=log, stderr=log, preexec_fn=_end_with_parent)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         assert self.process is not None
