@@ -15,7 +15,7 @@ from common.settings import Settings
 from manager.etcd import proposer
 from manager.etcd.client import Client
 from manager.etcd.keys import Keys
-from manager.etcd.log import EtcdLog
+from manager.etcd.log import EtcdLog, Options
 from manager.etcd.opening import etcd_log as from_settings
 from manager.etcd.wire import Op, after, delete, put
 from tests.harness.certificates import Authority
@@ -279,13 +279,12 @@ async def test_etcd_over_tls_wants_our_certificate(tmp_path: Path) -> None:
         context.load_cert_chain(mine, mine_key)
         until(lambda: server.members[0].healthy(context), "etcd answers")
         machine = Recorder()
-        async with from_settings(Settings(store=store, **trusted), "a").run(machine) as _:
-            pass
         log = from_settings(Settings(store=store, **trusted), "a")
         async with log.run(machine):
             await log.propose(b"x", leading=True)
         assert machine.data == [b"x"]
-        stranger = EtcdLog(server.urls, "/shoal", "b", context=ssl.create_default_context(cafile=str(ca.file)))
+        nameless = ssl.create_default_context(cafile=str(ca.file))
+        stranger = EtcdLog(server.urls, "/shoal", "b", context=nameless, options=Options(patience=1))
         with pytest.raises(Unavailable, match="no member of etcd"):
             async with stranger.run(Recorder()):
                 pass

@@ -18,8 +18,8 @@ SERVICE = {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "busybox"}
 
 
 @asynccontextmanager
-async def manager(folder: Path) -> AsyncIterator[aiohttp.ClientSession]:
-    settings = Settings(root=folder / "root", state=folder / "state")
+async def manager(folder: Path, **options: Any) -> AsyncIterator[aiohttp.ClientSession]:
+    settings = Settings(root=folder / "root", state=folder / "state", **options)
     settings.root.mkdir(exist_ok=True)
     running = asyncio.ensure_future(run(settings, NODE))
     connector = aiohttp.UnixConnector(str(settings.manager_socket))
