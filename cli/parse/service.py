@@ -6,7 +6,7 @@ from typing import Any
 
 from cli.parse.fields import number, parse_fields
 from cli.parse.networks import parse_host, parse_network
-from cli.parse.ports import PROTOCOLS, parse_published
+from cli.parse.ports import PROTOCOLS, parse_published, port_range
 
 MODES = ("ingress", "host")
 
@@ -33,9 +33,9 @@ def parse_file(text: str) -> dict[str, Any]:
 
 
 def parse_service_ports(text: str) -> list[dict[str, Any]]:
-    """-p 8080:80[/tcp], or target=80,published=8080,protocol=tcp,mode=host → PortConfigs."""
+    """-p 8080:80[/tcp], or target=80,published=8080,protocol=tcp,mode=host → PortConfigs, one for each published port."""
     if "=" not in text:
-        return [_short_port(text, p.key, p.host, p.ip) for p in parse_published(text)]
+        return [port for p in parse_published(text) for port in _short_ports(text, p.key, p.host, p.ip)]
     given = dict(parse_fields(text, ("target", "published", "protocol", "mode")))
     protocol, mode = given.get("protocol") or "tcp", given.get("mode") or "ingress"
     if protocol not in PROTOCOLS or mode not in MODES:
@@ -44,21 +44,22 @@ def parse_service_ports(text: str) -> list[dict[str, Any]]:
         )
     published = given.get("published")
     ports = parse_published(f"{published + ':' if published else ''}{given.get('target') or ''}/{protocol}")
-    return [_port(p.key, p.host, mode) for p in ports]
+    return [port for p in ports for port in _ports(p.key, p.host, mode)]
 
 
-def _short_port(text: str, key: str, host: str, ip: str) -> dict[str, Any]:
+def _short_ports(text: str, key: str, host: str, ip: str) -> list[dict[str, Any]]:
     if ip:
         raise ValueError(f"invalid port {text!r}: services are published on all addresses, so it names none")
-    return _port(key, host, "ingress")
+    return _ports(key, host, "ingress")
 
 
-def _port(key: str, host: str, mode: str) -> dict[str, Any]:
+def _ports(key: str, host: str, mode: str) -> list[dict[str, Any]]:
     target, _, protocol = key.partition("/")
     port: dict[str, Any] = {"Protocol": protocol, "TargetPort": int(target), "PublishMode": mode}
-    if host:
-        port["PublishedPort"] = number("published", host)
-    return port
+    if not host:
+        return [port]
+    low, high = port_range(host, host)
+    return [{**port, "PublishedPort": number} for number in range(low, high + 1)]
 
 
 def parse_service_host(text: str) -> str:

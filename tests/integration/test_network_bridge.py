@@ -8,7 +8,8 @@ import pytest
 
 from common.errors import InvalidArgument, ShoalError, Unsupported
 from common.model import NetworkSpec
-from tests.harness.netns import call, cannot_call, greeter, in_namespace, socket_in
+from tests.harness import sctp
+from tests.harness.netns import call, cannot_call, greeter, in_namespace, socket_in, within
 from tests.harness.networks import address, address6, subnet, tcp, world
 from worker.network.base import PortMapping
 
@@ -101,6 +102,25 @@ async def test_udp_ports() -> None:
             data, peer = server.recvfrom(100)
             server.sendto(data + b" answered", peer)
             assert client.recv(100) == b"question answered"
+
+
+async def test_sctp_ports() -> None:
+    """By packets made by hand: the kernels that run this forward SCTP, but not all let programs speak it."""
+    async with world() as here:
+        mapping = PortMapping(protocol="sctp", container_port=38412, host_port=3868)
+        one = await here.open("one", ports=[mapping])
+        server, client = within(one.path, sctp.raw_socket), within(here.host.outside, sctp.raw_socket)
+        with server, client:
+            server.settimeout(5)
+            client.settimeout(5)
+            asked = sctp.Packet(source=5000, target=3868, tag=0, chunk=sctp.INIT, initiate=7)
+            client.sendto(sctp.pack(asked), (here.host.address, 0))
+            data, (peer, _) = server.recvfrom(1500)
+            assert sctp.unpack(data) == asked._replace(target=38412)
+            answer = sctp.Packet(source=38412, target=5000, tag=7, chunk=sctp.INIT_ACK, initiate=9)
+            server.sendto(sctp.pack(answer), (peer, 0))
+            data, (host, _) = client.recvfrom(1500)
+            assert (host, sctp.unpack(data)) == (here.host.address, answer._replace(source=3868))
 
 
 async def test_ephemeral_ports_and_conflicts() -> None:

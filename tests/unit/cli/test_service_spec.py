@@ -9,6 +9,7 @@ import pytest
 
 from cli.commands.service.create import create
 from cli.commands.service.update import update
+from cli.parse.service import parse_service_ports
 from cli.service.spec import changed_spec, new_spec, scale
 
 ONE = {"Replicated": {"Replicas": 1}}
@@ -193,3 +194,14 @@ def test_capabilities_undo_each_other() -> None:
 def test_scale_of_a_global_service_is_refused() -> None:
     with pytest.raises(ValueError, match="scale can only be used"):
         scale({"Mode": {"Global": {}}}, 2)
+
+
+def test_a_range_publishes_every_port_of_it() -> None:
+    def published(text: str) -> list[tuple[int, int]]:
+        return [(port["PublishedPort"], port["TargetPort"]) for port in parse_service_ports(text)]
+
+    assert published("8091-8093:80") == [(8091, 80), (8092, 80), (8093, 80)]
+    assert published("8091-8092:80-81") == [(8091, 80), (8092, 81)]
+    assert published("target=80,published=8091-8092,mode=host") == [(8091, 80), (8092, 80)]
+    with pytest.raises(ValueError, match="not of one length"):
+        parse_service_ports("8091-8093:80-81")
