@@ -1,7 +1,7 @@
 """Takes a change of the cluster's root through its steps, as the nodes follow. What a step is says manager/ca/rotation.py.
 
-A node that is down may miss the first step: it is led to the new root when it comes back. The last step waits for every
-node, or for its removal: whoever had no certificate by the new root would be shut out.
+A node that is down may miss the first step where the old root signed the new one: that leads it there when it comes back. The
+last step waits for every node, or for its removal: whoever had no certificate by the new root would be shut out.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ class RootRotation:
         cluster = next(iter(view.all(Cluster)), None)
         if cluster is None or cluster.root_rotation is None:
             return []
-        nodes = view.all(Node)
-        if cluster.root_rotation.issuing:
+        nodes, rotation = view.all(Node), cluster.root_rotation
+        if rotation.issuing:
             if any(must_renew(cluster, node) for node in nodes):
                 return []
             return [Put(finished(cluster))]
-        if all(trusts_both(cluster, node) for node in nodes if node.status.state != "down"):
+        led = bool(rotation.root.cross_signed)
+        if all(trusts_both(cluster, node) for node in nodes if not (led and node.status.state == "down")):
             return [Put(issuing(cluster))]
         return []
 

@@ -45,6 +45,9 @@ class World:
         await self._store.commit([Put(respecified(self.cluster, spec, VAULT))])
         await self.settle()
 
+    async def put(self, cluster: Cluster) -> None:
+        await self._store.commit([Put(cluster)])
+
     async def trust(self, *ids: str) -> None:
         """The nodes take the roots that they are told."""
         for id in ids:
@@ -115,6 +118,18 @@ async def test_a_root_is_taken_over_in_three_steps(world: World) -> None:
     for token in (shown.worker, shown.manager):
         assert Token.parse(token).root_of(last.root_ca.certificate)
     assert last.spec.ca_config.force_rotate == 1
+
+
+async def test_nothing_leads_a_node_from_an_external_cas_root(world: World) -> None:
+    await world.respecify(force_rotate=1)
+    cluster = world.cluster
+    assert cluster.root_rotation is not None
+    alone = replace(cluster.root_rotation, root=replace(cluster.root_rotation.root, cross_signed=""))
+    await world.put(replace(cluster, root_rotation=alone))
+    await world.trust("a", "b")
+    assert issuing_root(world.cluster) == world.cluster.root_ca  # the one that is down would not find the way
+    await world.trust("down")
+    assert issuing_root(world.cluster) == alone.root
 
 
 async def test_the_last_step_comes_with_the_removal_of_a_lost_node(world: World) -> None:
