@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from zlib import crc32
 
 import msgspec
 
@@ -10,6 +11,7 @@ from common.identity.certificate import BACKDATED, Certificate
 from common.ids import object_id
 
 KEY_SIZE = 32  # bytes: AES-256
+SPREAD = 0.1  # of a certificate's life: within this time after its half-life it is renewed
 
 
 class Keys(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,12 +46,17 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def renew_at(self) -> float:
-        """When the certificate's half-life is over, in Unix seconds; infinity where there is none."""
+        """When the certificate is to be renewed, in Unix seconds: at its half-life or somewhat later; infinity without one.
+
+        How much later is the node's own: nodes that came together do not all renew together.
+        """
         if not self.certificate:
             return float("inf")
         own = Certificate.of_pem(self.certificate)
         issued = own.not_before + BACKDATED
-        return ((issued if issued < own.not_after else own.not_before) + own.not_after) / 2
+        begin = issued if issued < own.not_after else own.not_before
+        share = crc32(self.node_id.encode()) / (1 << 32)
+        return begin + (0.5 + SPREAD * share) * (own.not_after - begin)
 
 
 def first_identity(node_id: str = "", cluster_key: bytes = b"") -> Identity:

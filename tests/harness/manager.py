@@ -133,7 +133,11 @@ def _routes(context: Context) -> list[web.RouteDef]:
 
 
 async def _who(request: web.Request) -> web.Response:
-    return http.answer(request[PEER])
+    """Who asks, and in a header by which of its ports: the same one is the same connection."""
+    assert request.transport is not None
+    answer = http.answer(request[PEER])
+    answer.headers["X-Port"] = str(request.transport.get_extra_info("peername")[1])
+    return answer
 
 
 async def _wait(request: web.Request) -> web.StreamResponse:

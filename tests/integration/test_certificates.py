@@ -140,6 +140,20 @@ async def test_nobody_at_the_address(server: Manager) -> None:
         await requests.fetch_root("127.0.0.1:1", server.tokens.worker)
 
 
+async def test_new_certificates_leave_open_connections_alone(server: Manager) -> None:
+    worker = await server.join()
+    client, url = Tls(worker), f"https://{server.address}"
+    ports = []
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=client.client)) as session:
+        for _ in range(2):
+            async with session.get(f"{url}{places.PATH}", server_hostname=SERVER_NAME) as response:
+                await response.read()
+                ports.append(response.headers["X-Port"])
+            await server.renew()
+            client.reload(await renew(server, worker))
+    assert ports[0] == ports[1]
+
+
 # -- who is let in
 
 

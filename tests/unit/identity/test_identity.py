@@ -101,8 +101,11 @@ def test_times_after_2049() -> None:
 
 def test_half_life_counts_from_the_issuing() -> None:
     now = datetime.now(UTC).timestamp()  # begun 2 days ago, of which one hour is for clocks that differ
-    identity = Root().identity("node0", life=timedelta(days=4))
-    assert identity.renew_at - now == pytest.approx(86400 + 1800, abs=5)
+    half, life = 86400 + 1800, 6 * 86400 - 3600
+    identities = [Root().identity(f"node{number}", life=timedelta(days=4)) for number in range(8)]
+    moments = [identity.renew_at - now for identity in identities]
+    assert all(half - 5 < moment < half + 0.1 * life + 5 for moment in moments)
+    assert max(moments) - min(moments) > 3600  # not all at once
 
 
 @pytest.mark.parametrize("text", ["", "x", pem(b""), pem(b"\x30\x03\x30\x01\x00"), pem(b"\x30\x82"), pem(bytes(9))])
