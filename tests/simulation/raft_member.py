@@ -24,6 +24,7 @@ from manager.raft.core import (
 )
 from manager.raft.core.messages import VoteReply
 
+PACES = (6, 9, 10, 11, 30)  # units of time between two ticks
 SETTINGS = Settings(election=10, heartbeat=2, batch=200, window=4, snapshot_patience=20)
 
 encode: Callable[[Any], bytes] = msgspec.msgpack.encode
@@ -87,7 +88,8 @@ class Member:
         self.world = world
         self.rng = rng
         self.disk = Disk(config)
-        self.tick_every = rng.choice((6, 9, 10, 11, 30))  # clocks of members differ
+        self.birth = "first"
+        self.tick_every = rng.choice(PACES)  # clocks of members differ
         self.disk_delay = rng.choice((1, 1, 3, 30))
         self.life = 0  # goes up with every crash: what was scheduled before is void
         self.core: Core | None = None
@@ -112,6 +114,8 @@ class Member:
         self.reads: dict[int, Any] = {}  # ticket → operation
         self.waiting_reads: list[tuple[int, Any]] = []
         self.core = Core(self.id, durable, self.rng, SETTINGS)
+        self.births: dict[str, str] = {}  # of the others, as the transport knows them
+        self._config = Config()
         self.world.after(self.tick_every, self, self.tick)
 
     def crash(self) -> None:
@@ -119,6 +123,12 @@ class Member:
             self.disk.write(self.in_flight)
         self.core = None
         self.life += 1
+
+    def lose_disk(self) -> None:
+        """All that was on it is gone; what comes back is another life, that waits to be added."""
+        self.crash()
+        self.disk = Disk(Config())
+        self.birth += "+"
 
     def tick(self) -> None:
         assert self.core is not None
@@ -134,6 +144,7 @@ class Member:
     # -- the driver
 
     def pump(self) -> None:
+        self._learn_births()
         while self.core is not None and self.in_flight is None and (ready := self.core.ready()) is not None:
             for message in ready.messages:
                 self._send(message)
@@ -143,6 +154,11 @@ class Member:
             else:
                 self._finish(ready)
         self._compact()
+
+    def _learn_births(self) -> None:
+        if self.core is not None and self.core.state.config is not self._config:
+            before, self._config = self._config, self.core.state.config
+            self.births |= {id: b for id, b in self._config.births.items() if before.births.get(id) != b}
 
     def _written(self) -> None:
         assert self.in_flight is not None
@@ -170,7 +186,7 @@ class Member:
         if isinstance(message, InstallSnapshot):
             message = msgspec.structs.replace(message, snapshot=self.disk.snapshot)
         if isinstance(message, VoteReply) and message.granted and not message.pre:
-            self.world.checks.vote(message.sender, message.term, message.to)
+            self.world.checks.vote(message.sender + self.birth, message.term, message.to)
         self.world.carry(message)
 
     def _apply(self, entry: Entry) -> None:

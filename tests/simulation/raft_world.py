@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 
-from manager.raft.core import Config, Message
+from manager.raft.core import Config, EntryKind, Message
+from manager.raft.core.types import decode_config
+from manager.raft.membership import without
 from tests.simulation.raft_checks import Checks, History
-from tests.simulation.raft_member import SETTINGS, Member, encode
+from tests.simulation.raft_member import PACES, SETTINGS, Member, encode
 
 IDS = ("a", "b", "c", "d", "e")
 
@@ -39,8 +41,10 @@ class World:
         self._operations = 0
         self._first: dict[int, int] = {}  # write → the first index it was applied at
         self._writes: dict[int, tuple[Member, Operation]] = {}
-        config = Config(voters=frozenset(IDS[: self.rng.choice((1, 3, 3, 5))]))
-        self.members = {id: self._member(id, config) for id in sorted(config.voters)}
+        voters = IDS[: self.rng.choice((1, 3, 3, 5))]
+        self._first_config = Config(frozenset(voters), births=dict.fromkeys(voters, "first"))
+        self.members = {id: self._member(id, self._first_config) for id in voters}
+        self.reborn: Member | None = None  # whose disk was lost, until the group knows
 
     def _member(self, id: str, config: Config) -> Member:
         return Member(self, id, config, Random(self.rng.random()))
@@ -70,12 +74,16 @@ class World:
     def carry(self, message: Message) -> None:
         if (message.sender, message.to) in self.cut or self.rng.random() < self.loss:
             return
+        sender = self.members[message.sender]
+        births = sender.birth, sender.births.get(message.to, "")
         for _ in range(2 if self.rng.random() < self.doubling else 1):
-            self.after(1 + self.rng.randrange(self.longest_delay), None, lambda: self._arrive(message))
+            self.after(1 + self.rng.randrange(self.longest_delay), None, lambda: self._arrive(message, *births))
 
-    def _arrive(self, message: Message) -> None:
+    def _arrive(self, message: Message, sender: str, meant: str) -> None:
+        """Messages for another life are refused, as by the real transport."""
         member = self.members.get(message.to)
-        if member is not None and member.up:
+        if member is not None and member.up and member.birth == meant:
+            member.births[message.sender] = sender
             member.receive(message)
 
     # -- clients
@@ -147,22 +155,67 @@ class World:
         self.cut = set()
 
     def change(self) -> None:
-        """Whoever leads adds, promotes or removes a member."""
+        """Whoever leads adds, promotes or removes a member; while a disk is lost, only the one that had it."""
         for member in [m for m in self.members.values() if m.leads]:
             assert member.core is not None
             config, id = member.core.state.config, self.rng.choice(IDS)
-            if not member.core.change(self._changed(config, id)):
+            wanted = self._mended(config) if self.reborn else self._changed(config, id)
+            if not member.core.change(wanted):
                 continue
-            if id not in self.members:
+            if id not in self.members and not self.reborn:
                 self.members[id] = self._member(id, Config())
             member.pump()
 
     def _changed(self, config: Config, id: str) -> Config:
+        births = config.births | {id: self.members[id].birth if id in self.members else "first"}
         if id in config.voters and len(config.voters) > 1:
-            return Config(config.voters - {id}, config.learners)
+            return without(config, id)
         if id in config.learners or self.rng.random() < 0.3:
-            return Config(config.voters | {id}, config.learners - {id})
-        return Config(config.voters, config.learners | {id} - config.voters)
+            return Config(config.voters | {id}, config.learners - {id}, births=births)
+        return Config(config.voters, config.learners | {id} - config.voters, births=births)
+
+    def _mended(self, config: Config) -> Config:
+        """The next step for the member that lost its disk: out, then a learner, then a voter."""
+        assert self.reborn is not None
+        id, birth = self.reborn.id, self.reborn.birth
+        if id in config.members and config.births[id] != birth:
+            return without(config, id)
+        births = config.births | {id: birth}
+        if id in config.members:
+            return Config(config.voters | {id}, config.learners - {id}, births=births)
+        return Config(config.voters, config.learners | {id}, births=births)
+
+    def lose_disk(self) -> None:
+        """One at a time, and only where a quorum is left: more may not be asked of anybody."""
+        committed = self._committed_config()
+        if self.reborn is not None or committed is None or len(committed.voters) < 3:
+            return
+        self.reborn = self.members[self.rng.choice(sorted(committed.voters))]
+        self.reborn.lose_disk()
+        self.after(self.rng.randrange(1, 600), None, lambda: self._restart(member))
+        member = self.reborn
+
+    def _committed_config(self) -> Config | None:
+        """The newest one; None while a change is on its way anywhere."""
+        end = max(self.checks.committed, default=0)
+        logs = [m.disk.entries for m in self.members.values()]
+        logs += [
+            m.core.state.log.slice(m.core.state.log.offset + 1, m.core.state.log.last + 1)
+            for m in self.members.values()
+            if m.core
+        ]
+        if any(entry.kind is EntryKind.CONFIG and entry.index > end for log in logs for entry in log):
+            return None
+        configs = [e for e in self.checks.committed.values() if e.kind is EntryKind.CONFIG]
+        return decode_config(max(configs, key=lambda e: e.index).data) if configs else self._first_config
+
+    def look_after_reborn(self) -> None:
+        """It is as good as any other once its old life's place is gone and its new one votes."""
+        committed = self._committed_config()
+        if self.reborn is not None and committed is not None:
+            id = self.reborn.id
+            if id in committed.voters and committed.births[id] == self.reborn.birth:
+                self.reborn = None
 
     def transfer(self) -> None:
         for member in self.members.values():
@@ -171,7 +224,16 @@ class World:
                 member.pump()
 
     def slow_disk(self) -> None:
-        self.rng.choice([*self.members.values()]).disk_delay = self.rng.choice((1, 5, 60))
+        self.rng.choice([*self.members.values()]).disk_delay = self.rng.choice((1, 5, 60, 400))
+
+    def skew(self) -> None:
+        """A member's clock goes at another pace from now on, almost stands still, or jumps ahead."""
+        member = self.rng.choice([*self.members.values()])
+        member.tick_every = self.rng.choice((*PACES, 3, 200))
+        if member.core is not None and self.rng.random() < 0.3:
+            for _ in range(self.rng.randrange(3 * SETTINGS.election)):
+                member.core.tick()
+            member.pump()
 
     # -- histories
 
@@ -179,9 +241,11 @@ class World:
         """Clients at work while everything goes wrong."""
         acts: list[Callable[[], Any]] = [self.write] * 40 + [self.read] * 20
         acts += [self.crash] * 2 + [self.partition] * 2 + [self.heal] * 3 + [self.slow_disk, self.transfer]
-        acts += [self.change] * 2
+        acts += [self.change] * (2 if self.rng.random() < 0.7 else 5) + [self.skew] * 2
+        acts += [self.lose_disk] * self.rng.choice((0, 1))
         for _ in range(steps):
             self.rng.choice(acts)()
+            self.look_after_reborn()
             self.validate()
             self.run(self.rng.randrange(20))
 
@@ -192,11 +256,15 @@ class World:
         self.longest_delay = 5
         for member in self.members.values():
             member.disk_delay = 1
+            member.tick_every = self.rng.choice(PACES)
             self._restart(member)
         for _ in range(40):
             self.run(40 * SETTINGS.election)
             self.write()
-            if self._converged():
+            self.look_after_reborn()
+            if self.reborn is not None:
+                self.change()
+            elif self._converged():
                 return
         raise AssertionError("the group does not recover")
 
