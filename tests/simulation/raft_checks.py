@@ -25,6 +25,9 @@ class Checks:
         assert self.applied.setdefault(entry.index, entry) == entry, (
             f"two different entries are applied at {entry.index}"
         )
+        assert self.committed.setdefault(entry.index, entry) == entry, (
+            f"what is applied at {entry.index} is not committed"
+        )
 
     def validate(self, members: Iterable[Member]) -> None:
         for member in members:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.simulation.raft_world import World
 
-SEEDS = int(os.environ.get("SHOAL_RAFT_SEEDS", "200"))
+SEEDS = int(os.environ.get("SHOAL_RAFT_SEEDS", "400"))
 STEPS = 150
 CHUNK = 20
 
