@@ -34,6 +34,7 @@ def manager_node(node_id: str) -> Node:
     return Node(
         id=node_id,
         spec=NodeSpec(role="manager"),
+        manages=True,
         status=NodeStatus(state="unknown"),
         manager_status=ManagerStatus(leader=True, reachability="reachable"),
     )

@@ -28,6 +28,7 @@ class Peer(msgspec.Struct, frozen=True):
     node_id: str
     role: str
     cluster_id: str
+    begin: float = 0.0  # Unix seconds, of the certificate: somewhat before it was issued
 
 
 class Tls:
@@ -108,4 +109,6 @@ def peer(certificate: ssl._PeerCertRetDictType) -> Peer | None:
     subject = dict(pair for part in certificate["subject"] for pair in part)  # type: ignore[misc]
     node_id, cluster_id = subject.get("commonName"), subject.get("organizationName")
     role = _ROLES.get(subject.get("organizationalUnitName", ""))
-    return Peer(node_id, role, cluster_id) if node_id and cluster_id and role else None
+    if not (node_id and cluster_id and role):
+        return None
+    return Peer(node_id, role, cluster_id, float(ssl.cert_time_to_seconds(str(certificate["notBefore"]))))

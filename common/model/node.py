@@ -6,7 +6,7 @@ from datetime import datetime
 
 from msgspec import field
 
-from common.model.base import Object, Spec
+from common.model.base import EPOCH, Object, Spec
 from common.model.service import SECOND
 from common.model.shared import Driver, GenericResource, Platform
 
@@ -76,13 +76,19 @@ class Guest(Spec, frozen=True, kw_only=True):
 
 
 class Node(Object, frozen=True, kw_only=True):
-    """`guests` is written by the manager that gives addresses to them (manager/api/guests.py)."""
+    """`guests` is written by the manager that gives addresses to them (manager/api/guests.py).
+
+    `manages` and `demoted_at` (manager/loops/roles.py) tell a manager that was demoted from one that a manager which is behind
+    does not know as such yet.
+    """
 
     spec: NodeSpec = NodeSpec()
     description: NodeDescription = NodeDescription()
     status: NodeStatus = NodeStatus()
     manager_status: ManagerStatus | None = None
     guests: list[Guest] = []
+    manages: bool = False
+    demoted_at: datetime = EPOCH
 
 
 class Orchestration(Spec, omit_defaults=False, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from common.model import Network, Node, Service, ServiceSpec, Task, TaskSpec
+from common.model import EPOCH, Network, Node, Service, ServiceSpec, Task, TaskSpec
 from manager.specs import resolve
 from manager.store.base import View
 
@@ -98,7 +98,7 @@ def task(view: View, object: Task) -> Json:
 
 
 def node(object: Node) -> Json:
-    raw = builtins(replace(object, guests=[]))
+    raw = builtins(replace(object, guests=[], manages=False, demoted_at=EPOCH))
     raw["Spec"] = builtins(object.spec)
     if not object.spec.name:
         raw["Spec"].pop("Name", None)

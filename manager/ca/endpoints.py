@@ -52,7 +52,8 @@ class Certification:
         if given.availability not in ("active", "pause", "drain"):
             raise InvalidArgument(f"invalid Availability: {given.availability!r}: use active, pause or drain")
         spec = NodeSpec(role=granted, availability=given.availability)
-        node = Node(id=object_id(), spec=spec, description=NodeDescription(hostname=given.hostname))
+        described = NodeDescription(hostname=given.hostname)
+        node = Node(id=object_id(), spec=spec, description=described, manages=granted == "manager")
         answer = await self._certified(cluster, node, given.csr)
 
         def build(view: View) -> tuple[Sequence[Change], None]:

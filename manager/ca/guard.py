@@ -79,18 +79,24 @@ class Guard:
             return f"node {peer.node_id} is of another cluster"
         view = self._store.view()
         node = view.get(Node, peer.node_id)
-        if node is None and not self._may_be_new(peer, path):
-            return f"node {peer.node_id} is not in this cluster any more: it was removed. Let it leave and join anew"
-        if path in NODES:
+        if path in GROUP and peer.role == "manager" and self._may_be_new(peer, node):
             return None
-        if peer.role != "manager" or (node is not None and removal.role(node) != "manager"):
+        if node is None:
+            return f"node {peer.node_id} is not in this cluster any more: it was removed. Let it leave and join anew"
+        if path not in NODES and (peer.role != "manager" or removal.role(node) != "manager"):
             return f"node {peer.node_id} is no manager: this is for managers only"
         return None
 
-    def _may_be_new(self, peer: Peer, path: str) -> bool:
-        """In the managers' group a member that is behind has to listen to members that it does not know yet."""
-        removed = [id for cluster in self._store.view().all(Cluster) for id in cluster.removed_nodes]
-        return path in GROUP and peer.role == "manager" and peer.node_id not in removed
+    def _may_be_new(self, peer: Peer, node: Node | None) -> bool:
+        """In the managers' group a member that is behind has to listen to managers that it does not know as such yet.
+
+        The certificate says that the node is one, and what is known here may only be older than that. It begins before it was
+        issued: so one from before a demotion is never taken for one from after it.
+        """
+        if node is None:
+            removed = [id for cluster in self._store.view().all(Cluster) for id in cluster.removed_nodes]
+            return peer.node_id not in removed
+        return removal.role(node) == "manager" or peer.begin > node.demoted_at.timestamp()
 
     @contextmanager
     def _listed(self, request: web.Request, peer: Peer, path: str) -> Iterator[None]:

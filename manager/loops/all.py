@@ -11,6 +11,7 @@ from manager.loops.jobs import Jobs
 from manager.loops.reaper import Reaper
 from manager.loops.replicated import Replicated
 from manager.loops.restart import Restart
+from manager.loops.roles import Roles
 from manager.loops.root_rotation import RootRotation
 from manager.loops.scheduler import Scheduler
 from manager.loops.slots import Ids
@@ -30,4 +31,5 @@ def all_loops(ids: Ids = object_id) -> list[Loop]:
         Scheduler(),
         Reaper(),
         RootRotation(),
+        Roles(),
     ]

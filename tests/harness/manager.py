@@ -24,6 +24,7 @@ from manager.ca.authority import certify, founded
 from manager.ca.guard import PEER, RAFT, SESSION
 from manager.ca.tokens import tokens
 from manager.dispatcher.dispatcher import Dispatcher
+from manager.loops.base import Loop
 from manager.loops.root_rotation import RootRotation
 from manager.store.base import Put, Stored
 from manager.store.memory_log import MemoryLog
@@ -75,9 +76,11 @@ class Manager:
         self.identity = replace(self.identity, certificate=chain, keys=keys, roots=self.cluster.tls_info.trust_root)
         self.tls.reload(self.identity)
 
-    async def step(self) -> None:
-        """Let the loop that changes roots work."""
-        await self.store.commit(RootRotation().reconcile(self.store.view(), "root"))  # type: ignore[arg-type]
+    async def step(self, loop: Loop | None = None) -> None:
+        """Let the loop, else the one that changes roots, work once."""
+        loop, view = loop or RootRotation(), self.store.view()
+        for key in loop.start(view):
+            await self.store.commit(loop.reconcile(view, key))  # type: ignore[arg-type]
 
 
 def identity_of(answer: Certified, key: str) -> Identity:
@@ -135,7 +138,7 @@ def _routes(context: Context) -> list[web.RouteDef]:
 async def _who(request: web.Request) -> web.Response:
     """Who asks, and in a header by which of its ports: the same one is the same connection."""
     assert request.transport is not None
-    answer = http.answer(request[PEER])
+    answer = http.answer(replace(request[PEER], begin=0.0))
     answer.headers["X-Port"] = str(request.transport.get_extra_info("peername")[1])
     return answer
 

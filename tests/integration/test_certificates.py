@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from manager.ca.endpoints import Certification
 from manager.ca.guard import RAFT, SESSION
 from manager.ca.rotation import respecified
 from manager.ca.tokens import renewed
+from manager.loops.roles import Roles
 from tests.harness.authorities import make_authority
 from tests.harness.identities import Root
 from tests.harness.manager import CLUSTER, OWN, Manager, identity_of, manager
@@ -84,7 +85,8 @@ async def test_a_node_joins_by_its_token(server: Manager, role: str) -> None:
     assert (identity.cluster_id, identity.role, identity.managers) == (CLUSTER, role, [server.address])
     assert identity.keys is not None
     assert identity.keys.cluster == (bytes(32) if role == "manager" else b"")
-    assert await ask(server, identity, places.PATH) == {"node_id": node.id, "role": role, "cluster_id": CLUSTER}
+    who = Peer(node.id, role, CLUSTER)
+    assert msgspec.convert(await ask(server, identity, places.PATH), Peer) == who
 
 
 async def test_a_wrong_token_is_refused(server: Manager) -> None:
@@ -223,6 +225,19 @@ async def test_a_manager_that_is_behind_listens_to_members_that_it_does_not_know
         await ask(server, issued(server, Peer("later", "worker", CLUSTER), timedelta(days=1)), RAFT)
 
 
+async def test_a_manager_that_is_behind_on_promotions_listens_too(server: Manager) -> None:
+    promoted = issued(server, Peer("b", "manager", CLUSTER), timedelta(days=1))
+    await server.put(Node(id="b"))
+    assert (await ask(server, promoted, RAFT))["node_id"] == "b"
+    with pytest.raises(Forbidden, match="is no manager"):
+        await ask(server, promoted, STATUS)
+    await server.put(replace(server.node("b"), demoted_at=datetime.now(UTC)))
+    with pytest.raises(Forbidden, match="is no manager"):  # its certificate is from before
+        await ask(server, promoted, RAFT)
+    await server.put(replace(server.node("b"), demoted_at=datetime.now(UTC) - timedelta(hours=2)))
+    await ask(server, promoted, RAFT)
+
+
 async def test_a_demoted_manager_is_one_until_it_has_left_the_group(server: Manager) -> None:
     identity = await server.join("manager")
     node = server.node(identity.node_id)
@@ -230,6 +245,7 @@ async def test_a_demoted_manager_is_one_until_it_has_left_the_group(server: Mana
     assert (await renew(server, identity)).role == "manager"
     await ask(server, identity, RAFT)
     await server.put(replace(server.node(identity.node_id), manager_status=None))
+    await server.step(Roles())
     with pytest.raises(Forbidden, match="is no manager"):
         await ask(server, identity, RAFT)
     worker = await renew(server, identity)
