@@ -59,8 +59,10 @@ class Task:
 
 
 class Cluster(Generic[M]):
-    def __init__(self, machines: Sequence[M]) -> None:
+    def __init__(self, machines: Sequence[M], *, pace: float = 1.0) -> None:
+        """`pace`: how much longer than usual everything may take, as on machines that are emulated."""
         self.machines = list(machines)
+        self.pace = pace
 
     @property
     def managers(self) -> list[M]:
@@ -94,7 +96,7 @@ class Cluster(Generic[M]):
         for machine in self.managers:
             if machine not in without:
                 try:
-                    return machine.docker(*arguments, timeout=timeout)
+                    return machine.docker(*arguments, timeout=timeout * self.pace)
                 except LabError as error:
                     reasons.append(f"{machine.name}: {error}")
         raise LabError("no manager answers\n" + "\n".join(reasons))
@@ -148,7 +150,7 @@ class Cluster(Generic[M]):
                 return False
 
         try:
-            until(holds, what, timeout=timeout, every=0.05)
+            until(holds, what, timeout=timeout * self.pace, every=0.05)
         except LabError as error:
             raise LabError(f"{error}\n{last}\n{self.picture()}".rstrip()) from None
         return time.monotonic() - started

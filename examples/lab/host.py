@@ -207,6 +207,13 @@ class Host:
 
     # Its disk and log
 
+    def used(self) -> tuple[int, int]:
+        """(used, free) bytes of its disk."""
+        return self.lab.rack.used(self.name)
+
+    def discard(self) -> None:
+        """Take away what of it lies outside of the lab's folder, when the lab has ended."""
+
     def fill(self, leave: int = 0) -> None:
         """Make its disk full but for `leave` bytes, until `unfill`."""
         used, _ = self.lab.rack.used(self.name)

@@ -16,6 +16,7 @@ from examples.lab.layout import DEFAULT_FOLDER, Blueprint, Folder, LabError
 from examples.lab.links import OTHERS, Faults, Link, between, members
 from examples.lab.processes import until
 from examples.lab.rack import Rack
+from examples.lab.vms.host import VmHost
 from examples.lab.wires import Wires
 
 __all__ = ["REPO", "Host", "Lab", "Part"]
@@ -30,7 +31,8 @@ class Lab:
         self.addresses = blueprint.hosts()
         self.rack = Rack(folder)
         self.wires = Wires(folder, self.rack, self.addresses)
-        self.hosts = [Host(self, address) for address in self.addresses]
+        kind = VmHost if blueprint.vms else Host
+        self.hosts = [kind(self, address) for address in self.addresses]
 
     @classmethod
     def open(cls, folder: Folder) -> Self:
@@ -50,7 +52,7 @@ class Lab:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.save(blueprint)
         try:
-            lab.rack.start(blueprint.disk, lab.addresses)
+            lab.rack.start(blueprint.disk, [] if blueprint.vms else lab.addresses)
             for host in lab.hosts:
                 host.spawn() if start else host.boot()
             for host in lab.hosts if start else ():
@@ -68,6 +70,8 @@ class Lab:
         whole = Group(self.folder.group)
         until(lambda: self.rack.process is None and not whole.pids(), "nothing of the lab is left", timeout=20)
         whole.remove()
+        for host in self.hosts:
+            host.discard()
         shutil.rmtree(self.folder.path, ignore_errors=True)
         with suppress(OSError):
             DEFAULT_FOLDER.rmdir()  # with the last lab

@@ -21,6 +21,16 @@ class LabError(Exception):
     """What a user of the lab reads: what is wrong, with what, what to do."""
 
 
+class Vms(msgspec.Struct, frozen=True, kw_only=True):
+    """What hosts that are virtual machines are made of. Paths are absolute."""
+
+    image: str  # folder of a finished image
+    disks: str  # folder of the machines' own disks
+    accelerator: str  # QEMU's -accel
+    memory: int = 320  # MiB of each
+    cpus: int = 1
+
+
 class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
     """What a lab is made of; kept in its folder as lab.json."""
 
@@ -28,6 +38,7 @@ class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 2
     disk: int = 1 << 30  # bytes of each host's disk
     flags: list[str] = []  # of every host's shoald
+    vms: Vms | None = None  # None: the hosts are made of namespaces
 
     def hosts(self) -> list[Address]:
         """All hosts, managers first. Raises LabError where there are too many."""

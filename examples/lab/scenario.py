@@ -70,7 +70,12 @@ class Scenario(Generic[B]):
         say(f"Cut the power of the leader, {leader.name}")
         leader.kill()
         started = time.monotonic()
-        until(lambda: self._create_next(leader), "another manager acknowledges a service", timeout=30, every=0.02)
+        until(
+            lambda: self._create_next(leader),
+            "another manager acknowledges a service",
+            timeout=30 * self.cluster.pace,
+            every=0.02,
+        )
         self.note("leader dead → next service create acknowledged", time.monotonic() - started)
         self.cluster.until_running(NEXT, 1, without=[leader])
         print(f"{self.cluster.leader().name} leads now, and the new service runs")

@@ -5,21 +5,35 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 
 from examples.lab.cluster import Cluster
 from examples.lab.commands.base import HOSTS, PASS_ON, root
-from examples.lab.hosts import REPO, Lab
+from examples.lab.hosts import REPO, Host, Lab
 from examples.lab.layout import Blueprint, Folder
 from examples.lab.links import Fault
 from examples.lab.processes import run
 from examples.lab.scenario import Scenario, say
+from examples.lab.vms import image
+
+_VM_PACE = 5.0  # how much longer things may take where processors are emulated
 
 
 def _size(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say what a new lab is made of."""
     for option in (
+        click.option(
+            "--cache",
+            type=click.Path(path_type=Path),
+            default=image.CACHE,
+            show_default=True,
+            help="With --vms: where their image is kept from one lab to the next, and their disks lie meanwhile",
+        ),
+        click.option("--memory", default=320, show_default=True, metavar="MB", help="With --vms: memory of each"),
+        click.option("--vms", is_flag=True, help="Hosts are virtual machines (QEMU), with a kernel of their own"),
         click.option("--disk", default=1024, show_default=True, metavar="MB", help="Size of each host's disk"),
         click.option("-w", "--workers", default=2, show_default=True, help="Hosts called worker1, worker2, …"),
         click.option("-m", "--managers", default=3, show_default=True, help="Hosts called manager1, manager2, …"),
@@ -28,27 +42,39 @@ def _size(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@root.command(examples="lab up\nlab up -m 1 -w 4\nlab --name other up -m 5 -w 0 -- --log-level debug")
+@root.command(
+    examples="lab up\nlab up -m 1 -w 4\nlab up --vms -m 3 -w 2\nlab --name other up -m 5 -w 0 -- --log-level debug"
+)
 @_size
-@click.option("--image/--no-image", default=True, help="Load the image of examples/hello on every host")
+@click.option("--image/--no-image", "load", default=True, help="Load the image of examples/hello on every host")
 @click.option("--cluster/--no-cluster", "form", default=False, help="Make the hosts one cluster, or leave each its own")
 @click.argument("flags", nargs=-1)
 @click.pass_obj
-def up(folder: Folder, managers: int, workers: int, disk: int, image: bool, form: bool, flags: tuple[str, ...]) -> None:
+def up(folder: Folder, /, load: bool, form: bool, flags: tuple[str, ...], **size: Any) -> None:
     """Make the lab, start a shoald on every host, and (with --cluster) form a cluster. FLAGS are given to each shoald."""
-    blueprint = Blueprint(managers=managers, workers=workers, disk=disk << 20, flags=list(flags))
-    _show(_make(folder, blueprint, image=image, form=form))
+    _show(_make(folder, _blueprint(folder, **size, flags=list(flags)), load=load, form=form))
 
 
-def _make(folder: Folder, blueprint: Blueprint, *, image: bool = True, form: bool) -> Lab:
+def _blueprint(
+    folder: Folder, *, managers: int, workers: int, disk: int, vms: bool, memory: int, cache: Path, flags: list[str]
+) -> Blueprint:
+    made = image.equip(cache, folder.group, memory=memory) if vms else None
+    return Blueprint(managers=managers, workers=workers, disk=disk << 20, flags=flags, vms=made)
+
+
+def _make(folder: Folder, blueprint: Blueprint, *, load: bool = True, form: bool) -> Lab:
     """Raises LabError; a lab whose image or cluster fails stays up, to be looked at."""
     lab = Lab.up(folder, blueprint)
-    if image:
+    if load:
         run(str(REPO / "examples/hello/build-image"), str(folder.image))
         lab.load(folder.image)
     if form:
-        Cluster(lab.hosts).form()
+        _cluster(lab).form()
     return lab
+
+
+def _cluster(lab: Lab) -> Cluster[Host]:
+    return Cluster(lab.hosts, pace=_VM_PACE if lab.blueprint.vms else 1.0)
 
 
 @root.command(examples="lab scenario\nlab scenario --keep\nlab scenario -m 5 -w 3 --replicas 20")
@@ -56,7 +82,7 @@ def _make(folder: Folder, blueprint: Blueprint, *, image: bool = True, form: boo
 @click.option("--replicas", default=6, show_default=True, help="Tasks of the service that is deployed")
 @click.option("--keep", is_flag=True, help="Leave the lab up, if it was put up for this")
 @click.pass_obj
-def scenario(folder: Folder, managers: int, workers: int, disk: int, replicas: int, keep: bool) -> None:
+def scenario(folder: Folder, /, replicas: int, keep: bool, **size: Any) -> None:
     """Deploy a service, kill the leader and a worker, and show how the cluster gets over it.
 
     Runs on the lab that is up, with its cluster formed; else on one that it puts up and takes away again.
@@ -65,10 +91,10 @@ def scenario(folder: Folder, managers: int, workers: int, disk: int, replicas: i
     try:
         if own:
             say("Put up the lab")
-            lab = _make(folder, Blueprint(managers=managers, workers=workers, disk=disk << 20), form=True)
+            lab = _make(folder, _blueprint(folder, **size, flags=[]), form=True)
         else:
             lab = Lab.open(folder)
-        Scenario(Cluster(lab.hosts), replicas).run()
+        Scenario(_cluster(lab), replicas).run()
     finally:
         if own and not keep and folder.blueprint.exists():
             Lab.open(folder).down()
@@ -91,7 +117,7 @@ def status(folder: Folder) -> None:
 def _show(lab: Lab) -> None:
     print(f"{'HOST':10} {'STATE':8} {'ADDRESS':12} {'IPv6':10} {'PID':>8}  DISK")
     for host in lab.hosts:
-        used, free = lab.rack.used(host.name)
+        used, free = host.used()
         pid = host.init.pid if host.init else "-"
         disk = f"{used >> 20} MB used, {free >> 20} MB free"
         print(f"{host.name:10} {host.state():8} {host.ip:12} {host.ip6:10} {pid:>8}  {disk}")
