@@ -41,6 +41,7 @@ async def run(settings: Settings, node_id: str) -> None:
             group.create_task(dispatcher.run(), name="dispatcher")
             group.create_task(Driver(store, all_loops()).run(), name="driver")
             app = application([*dispatcher.routes(), *routes(context)])
+            app.on_shutdown.append(dispatcher.stop)
             settings.manager_socket.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
             async with serve(app, settings.manager_socket):
                 log.info("serving", socket=str(settings.manager_socket), node=node_id)

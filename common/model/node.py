@@ -79,7 +79,8 @@ class Node(Object, frozen=True, kw_only=True):
     """`guests` is written by the manager that gives addresses to them (manager/api/guests.py).
 
     `manages` and `demoted_at` (manager/loops/roles.py) tell a manager that was demoted from one that a manager which is behind
-    does not know as such yet.
+    does not know as such yet. `instance` is of the run of the node's daemon that had the last session: another one may be
+    another machine with the same identity.
     """
 
     spec: NodeSpec = NodeSpec()
@@ -89,6 +90,7 @@ class Node(Object, frozen=True, kw_only=True):
     guests: list[Guest] = []
     manages: bool = False
     demoted_at: datetime = EPOCH
+    instance: str = ""
 
 
 class Orchestration(Spec, omit_defaults=False, frozen=True, kw_only=True):

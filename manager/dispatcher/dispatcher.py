@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 import aiohttp
@@ -13,46 +13,61 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from common import wire
-from common.errors import Forbidden, InvalidArgument, NotFound, ShoalError
+from common.errors import Conflict, Forbidden, InvalidArgument, NotFound, ShoalError, Unavailable
 from common.identity.tls import Peer, peer_of
 from common.model import Node, Secret, Task
+from manager.dispatcher import peer_endpoints
 from manager.dispatcher.directory import Directory
-from manager.dispatcher.liveness import Liveness
+from manager.dispatcher.liveness import Liveness, grace, rhythm
 from manager.dispatcher.logs import unreachable
 from manager.dispatcher.membership import Memberships, UnlockKey, concerns_all, concerns_itself
-from manager.dispatcher.session import Session
+from manager.dispatcher.others import NoOthers, Others
+from manager.dispatcher.session import Parts, Session
+from manager.dispatcher.standing import Standing
 from manager.dispatcher.status import StatusWriter
 from manager.store.base import Changed, Store
 
 PATH = "/shoal/v1/session"
 HELLO = 10.0  # seconds in which a worker must have said who it is
-PING = 10.0  # seconds between the WebSocket's own pings
 FAREWELL = 1.0  # seconds that a worker may take to answer the end of its session
 LARGEST = 64 << 20  # bytes in one message of a worker
+CARE = 0.25  # seconds between two looks at all sessions
+STOPS = "this manager stops"
 
 log = structlog.get_logger()
 
 
 class Dispatcher:
-    """`routes()` go to the manager's server, `run()` to its TaskGroup. `reveal` opens a secret on its way to a worker,
-    `unlock_key` says by which key managers seal theirs."""
+    """`routes()` go to the manager's servers, `run()` to its TaskGroup. `reveal` opens a secret on its way to a worker,
+    `unlock_key` says by which key managers seal theirs, `others` are the cluster's other managers."""
 
     def __init__(
         self,
         store: Store,
         reveal: Callable[[Secret], Secret] = lambda secret: secret,
         unlock_key: UnlockKey = lambda cluster: None,
+        others: Others | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self._clock = clock
         self._events = store.watch()
-        self._directory = Directory(reveal)
-        self._statuses = StatusWriter(store)
-        self._liveness = Liveness(store, time.monotonic)
-        self._memberships = Memberships(store, unlock_key)
+        self._others = others or NoOthers(store)
+        self._standing = Standing(store, clock)
         self._sessions: dict[str, Session] = {}
+        self._stopping = ""
+        self._parts = Parts(
+            store=store,
+            directory=Directory(reveal),
+            statuses=StatusWriter(store, self._standing),
+            liveness=Liveness(store, clock, self._others, self._standing),
+            memberships=Memberships(store, unlock_key),
+            clock=clock,
+            count=lambda: len(self._sessions),
+        )
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get(PATH, self._serve)]
+        return [web.get(PATH, self._serve), *peer_endpoints.routes(self)]
 
     @property
     def sessions(self) -> frozenset[str]:
@@ -64,39 +79,89 @@ class Dispatcher:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(), name="dispatcher")
-                group.create_task(self._statuses.run(), name="task statuses")
-                group.create_task(self._liveness.run(), name="liveness")
+                group.create_task(self._parts.statuses.run(), name="task statuses")
+                group.create_task(self._parts.liveness.run(), name="liveness")
+                group.create_task(self._standing.run(), name="standing")
+                group.create_task(self._care(), name="sessions")
         finally:
-            for session in self._sessions.values():
-                session.close("the manager stops")
+            await self.stop()
+
+    async def stop(self, _: web.Application | None = None) -> None:
+        """Tell all workers that this manager stops, and take no more in; fit for an application's `on_shutdown`."""
+        self._stopping = STOPS
+        self._close_all(STOPS)
 
     async def logs(self, task: Task, options: wire.LogRequest) -> AsyncGenerator[wire.LogChunk, None]:
         """The task's log, the last chunk with `end`; the request's id is made here. Raises Unavailable where the task's
-        node has no session with this manager."""
-        session = self._sessions.get(task.node_id)
-        if session is None:
-            raise unreachable(task.node_id)
-        async with aclosing(session.logs.read(msgspec.structs.replace(options, task_id=task.id))) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        node has no session with any manager."""
+        wanted = msgspec.structs.replace(options, task_id=task.id)
+        found = self.own_log(task.node_id, wanted)
+        try:
+            async with aclosing(found or self._others.log(task.node_id, wanted)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except NotFound:
+            raise unreachable(task.node_id) from None
+
+    # -- for other managers
+
+    def hear(self, nodes: Sequence[str]) -> bool:
+        if self._others.leader() != "":
+            return False
+        self._parts.liveness.hear(nodes)
+        return True
+
+    async def speaks(self, node_id: str, instance: str) -> bool:
+        session = self._sessions.get(node_id)
+        if session is None or session.instance in ("", instance):
+            return False
+        return await session.speaks(1.5 * rhythm(self._store.view(), len(self._sessions))[0])
+
+    def own_log(self, node_id: str, options: wire.LogRequest) -> AsyncGenerator[wire.LogChunk, None] | None:
+        session = self._sessions.get(node_id)
+        return session.logs.read(options) if session is not None else None
+
+    # -- all sessions
 
     async def _follow(self) -> None:
         async for event in self._events:
             view = self._store.view()
             for changed in event.changes:
-                self._directory.mark(view, changed)
+                self._parts.directory.mark(view, changed)
                 self._mark_membership(changed)
 
     def _mark_membership(self, changed: Changed) -> None:
-        self._memberships.note(changed)
+        self._parts.memberships.note(changed)
         if concerns_all(changed):
             for session in self._sessions.values():
                 session.look_at_membership()
         elif concerns_itself(changed) and changed.object.id in self._sessions:
             self._sessions[changed.object.id].look_at_membership()
 
+    async def _care(self) -> None:
+        """End the sessions of workers that fell silent, and all of them where this manager may not serve them."""
+        before = self._clock()
+        floor = before
+        while True:
+            await asyncio.sleep(CARE)
+            limit, now = grace(self._store.view()), self._clock()
+            if now - before > CARE + limit / 5:
+                floor = now  # this manager was frozen: it did not listen
+            before = now
+            if reason := self._standing.reason:
+                self._close_all(f"{reason}: find another one")
+            for session in self._sessions.values():
+                if now - max(session.heard, floor) > limit:
+                    session.close("nothing was heard of the node")
+
+    def _close_all(self, reason: str) -> None:
+        for session in self._sessions.values():
+            session.close(reason)
+
+    # -- one session
+
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(heartbeat=PING, max_msg_size=LARGEST, timeout=FAREWELL)
+        socket = web.WebSocketResponse(max_msg_size=LARGEST, timeout=FAREWELL)
         await socket.prepare(request)
         try:
             await self._converse(socket, request.remote or "", peer_of(request))
@@ -108,15 +173,34 @@ class Dispatcher:
 
     async def _converse(self, socket: web.WebSocketResponse, address: str, peer: Peer | None) -> None:
         hello = await self._hello(socket, peer)
-        session = Session(
-            socket, hello.node_id, self._store, self._directory, self._statuses, self._liveness, self._memberships
-        )
-        self._sessions[hello.node_id] = session
+        session = Session(socket, hello, self._parts)
         try:
-            await session.run(hello, address)
+            await session.run(address, self._admit)
         finally:
             if self._sessions.get(hello.node_id) is session:
                 del self._sessions[hello.node_id]
+
+    async def _admit(self, session: Session) -> None:
+        """From now on the session is its node's. Raises Conflict where another machine has the node's identity."""
+        await self._check_instance(session)
+        self._sessions[session.node_id] = session
+
+    async def _check_instance(self, session: Session) -> None:
+        """A daemon that was started anew is another instance too, but the one before it says nothing any more."""
+        node = self._store.view().get(Node, session.node_id)
+        known = node.instance if node is not None and node.status.state == "ready" else ""
+        if not session.instance or known in ("", session.instance):
+            return
+        if any(
+            await asyncio.gather(
+                self.speaks(session.node_id, session.instance),
+                self._others.has_session(session.node_id, session.instance),
+            )
+        ):
+            raise Conflict(
+                f"another machine is node {session.node_id} too: `swarm leave --force` on one of them, then join it anew",
+                ("node", session.node_id),
+            )
 
     async def _hello(self, socket: web.WebSocketResponse, peer: Peer | None) -> wire.Hello:
         try:
@@ -132,9 +216,16 @@ class Dispatcher:
             raise InvalidArgument(f"the worker speaks protocol {hello.protocol}, this manager {wire.PROTOCOL}")
         if peer is not None and peer.node_id != hello.node_id:
             raise Forbidden(f"the certificate is that of node {peer.node_id}, not of {hello.node_id}")
-        if self._store.view().get(Node, hello.node_id) is None:
-            raise NotFound(f"node {hello.node_id} is not part of this cluster", ("node", hello.node_id))
+        await self._check(hello.node_id)
         return hello
+
+    async def _check(self, node_id: str) -> None:
+        if reason := self._stopping or self._standing.reason:
+            raise Unavailable(f"{reason}: find another one")
+        if self._store.view().get(Node, node_id) is None:
+            await self._store.barrier()
+        if self._store.view().get(Node, node_id) is None:
+            raise NotFound(f"node {node_id} is not part of this cluster", ("node", node_id))
 
     async def _refuse(self, socket: web.WebSocketResponse, error: BaseException) -> None:
         while isinstance(error, BaseExceptionGroup):

@@ -1,52 +1,85 @@
-"""Which nodes live: READY from their session on, DOWN when nothing was heard of them for a grace period.
+"""Which nodes live: READY from their session on, DOWN when no manager heard of them for the grace period.
 
-A new manager, and a new leader, give every node a full grace period first, so that a blip restarts nothing.
+Every manager hears its own sessions; followers pass on to the leader whom they heard, and it alone judges. Whoever judges
+must know that it has listened for a whole grace period: a new leader, one that was frozen and one that could not commit
+give every node a full one first, so that a blip restarts nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
+import structlog
 
 from common.errors import NoSpace, Unavailable, VersionConflict
 from common.model import SECOND, Cluster, Node, NodeDescription, NodeStatus
 from common.wire import Hello
+from manager.dispatcher.others import Others
+from manager.dispatcher.standing import Standing
 from manager.store.base import Put, Store, View
 
 replace = msgspec.structs.replace
 
-GRACE = 3  # beats that may be missed
-PERIOD = 5.0  # seconds between beats where the cluster does not say
+PERIOD = 5.0  # seconds of silence after which a node is down, where the cluster does not say
+BEATS = 5  # signs of life within the grace period
+OFTEN = 1.0  # seconds between signs of life, at most
+BUSY = 4000  # signs of life that one manager takes in a second, about
+LOOKS = 20  # of the judge, within the grace period
+UNHEARD = "the leader does not hear of this manager's nodes"
+
+log = structlog.get_logger()
 
 
-def period(view: View) -> float:
-    """Seconds between a worker's signs of life."""
+def grace(view: View) -> float:
+    """Seconds of silence after which a node is down."""
     cluster = next(iter(view.all(Cluster)), None)
     return cluster.spec.dispatcher.heartbeat_period / SECOND if cluster else PERIOD
+
+
+def rhythm(view: View, sessions: int) -> tuple[float, float]:
+    """(seconds between a worker's signs of life, seconds without an answer after which it looks for another manager)."""
+    limit = grace(view)
+    beat = min(max(min(limit / BEATS, OFTEN), sessions / BUSY), limit * 0.4)
+    return beat, max(2.2 * beat, min(2.0, limit * 0.4))
 
 
 class Liveness:
     """`clock` in seconds, monotonic."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], others: Others, standing: Standing) -> None:
         self._store = store
         self._clock = clock
+        self._others = others
+        self._standing = standing
         self._heard: dict[str, float] = {}
+        self._news: set[str] = set()  # heard here, and not passed on yet
+        self._telling = asyncio.Lock()
+        self._met: dict[str, float] = {}  # nodes that were never heard: since when they are known
+        self._floor = clock()  # nobody can have been silent since before that
+        self._looked = clock()
 
     def beat(self, node_id: str) -> None:
+        """A session of this manager was heard."""
         self._heard[node_id] = self._clock()
+        self._news.add(node_id)
+
+    def hear(self, nodes: Iterable[str]) -> None:
+        """Other managers heard these."""
+        now = self._clock()
+        self._heard.update(dict.fromkeys(nodes, now))
 
     async def arrived(self, node_id: str, hello: Hello, address: str) -> None:
         """The node's session began: it is ready, and this is what it says of itself. Guests that it no longer has lose
-        their places. `address` is empty where the connection has none. Raises Unavailable."""
+        their places. `address` is empty where the connection has none. Raises Unavailable, NoSpace."""
         self.beat(node_id)
+        await self.pass_on()  # the leader would take a node that it has not heard of for one that is down
 
         def ready(node: Node) -> Node:
             status = NodeStatus(state="ready", addr=address or node.status.addr)
             guests = [guest for guest in node.guests if guest.container_id in hello.guests]
-            return replace(node, description=hello.description, status=status, guests=guests)
+            return replace(node, description=hello.description, status=status, guests=guests, instance=hello.instance)
 
         await self._update(node_id, ready)
 
@@ -54,32 +87,80 @@ class Liveness:
         await self._update(node_id, lambda node: replace(node, description=description))
 
     async def run(self) -> None:
-        """As leader, find the nodes that fell silent."""
+        """Pass on whom this manager heard, and as leader find the nodes that fell silent."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tell(), name="pass on who was heard")
+            group.create_task(self._lead(), name="judge who lives")
+
+    # -- a follower's part
+
+    async def _tell(self) -> None:
+        while True:
+            try:
+                await self.pass_on()
+            except Unavailable as error:
+                log.debug("who was heard cannot be passed on", reason=error.message)
+            await asyncio.sleep(min(grace(self._store.view()) / BEATS, OFTEN))
+
+    async def pass_on(self) -> None:
+        """Tell the leader all news. Raises Unavailable; without a leader there is nobody to tell."""
+        async with self._telling:  # whoever waits here meanwhile finds its news told
+            leader = self._others.leader()
+            if leader is None or not self._news:
+                return
+            news, self._news = self._news, set()
+            try:
+                if leader:
+                    await self._others.pass_on(sorted(news))
+            except Unavailable:
+                self._news |= news
+                self._standing.bad(UNHEARD, grace(self._store.view()) * 0.3)
+                raise
+            self._standing.good(UNHEARD)
+
+    # -- the leader's part
+
+    async def _lead(self) -> None:
         while True:
             await self._store.leadership(True)
-            await self._watch()
+            self.give_all()
+            self._looked = self._clock()
+            while self._store.is_leader():
+                await self._look()
+                await asyncio.sleep(grace(self._store.view()) / LOOKS)
 
-    async def _watch(self) -> None:
-        start = self._clock()
-        while self._store.is_leader():
-            view = self._store.view()
-            wait = period(view)
-            try:
-                for node_id, status in self.judge(view, start, GRACE * wait).items():
-                    await self._update(node_id, lambda node, status=status: replace(node, status=status), leading=True)  # type: ignore[misc]
-            except (Unavailable, NoSpace):
-                pass  # looked at again in a moment
-            await asyncio.sleep(wait / 2)
+    def give_all(self) -> None:
+        """Every node has a full grace period from now on."""
+        self._floor = self._clock()
 
-    def judge(self, view: View, start: float, grace: float) -> dict[str, NodeStatus]:
-        """Nodes whose status is not what was heard of them: silent for `grace` seconds and since `start`, or back."""
-        limit = self._clock() - grace
+    async def _look(self) -> None:
+        view = self._store.view()
+        limit = grace(view)
+        self.wake(limit)
+        try:
+            for node_id, status in self.judge(view, limit).items():
+                await self._update(node_id, lambda node, status=status: replace(node, status=status), leading=True)  # type: ignore[misc]
+        except (Unavailable, NoSpace):
+            self.give_all()  # beats may have been as stuck as this
+
+    def wake(self, limit: float) -> None:
+        """Look at the clock: a judge that slept much longer than it meant, or could not serve, has not listened."""
+        now = self._clock()
+        if now - self._looked > limit / LOOKS + limit / BEATS or self._standing.reason:
+            self._floor = now
+        self._looked = now
+
+    def judge(self, view: View, limit: float) -> dict[str, NodeStatus]:
+        """Nodes whose status is not what was heard of them: silent for `limit` seconds, or back."""
+        now = self._clock()
         found = {}
         for node in view.all(Node):
-            alive = self._heard.get(node.id, start) > limit
-            if not alive and node.status.state != "down":
-                found[node.id] = replace(node.status, state="down", message="heartbeat failure")
-            elif alive and node.status.state == "down" and node.id in self._heard:
+            heard = self._heard.get(node.id, 0.0)
+            last = max(heard or self._met.setdefault(node.id, now), self._floor)
+            if last <= now - limit:
+                if node.status.state != "down":
+                    found[node.id] = replace(node.status, state="down", message="heartbeat failure")
+            elif node.status.state == "down" and heard > now - limit:
                 found[node.id] = replace(node.status, state="ready", message="")
         return found
 

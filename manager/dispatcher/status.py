@@ -10,17 +10,20 @@ import msgspec
 from common.errors import NoSpace, Unavailable, VersionConflict
 from common.model import Task, TaskState, TaskStatus
 from common.wire import TaskUpdate
+from manager.dispatcher.standing import Standing
 from manager.store.base import Put, Store, View
 
 BATCH = 500  # tasks in one commit
+UNWRITTEN = "this manager cannot commit what its nodes report"
 RETRY = 0.5  # seconds before the next try where no quorum answers, or the disk is full
 
 
 class StatusWriter:
     """Bounded by the number of tasks: a later status of a task replaces an earlier one that is not committed."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, standing: Standing) -> None:
         self._store = store
+        self._standing = standing
         self._waiting: dict[str, tuple[str, TaskStatus]] = {}  # task → (node that says so, status)
         self._filled = asyncio.Event()
 
@@ -49,8 +52,11 @@ class StatusWriter:
                 middle = (len(items) + 1) // 2
                 pieces += [dict(half) for half in (items[:middle], items[middle:]) if half]
             except (Unavailable, NoSpace):
+                self._standing.bad(UNWRITTEN)
                 pieces.append(piece)
                 await asyncio.sleep(RETRY)
+            else:
+                self._standing.good(UNWRITTEN)
 
 
 def changes(view: View, batch: Mapping[str, tuple[str, TaskStatus]]) -> list[Put]:

@@ -91,9 +91,9 @@ async def test_a_session_brings_all_then_what_changes(world: World) -> None:
         first = await peer.hello()
         assert isinstance(first, wire.Complete)
         assert (first.sequence, list(first.assignments.networks)) == (1, ["ing"])
-        node = world.store.view().get(Node, "n1")
-        assert node is not None
-        assert (node.status.state, node.description.hostname) == ("ready", "box")
+        await eventually(
+            lambda: [n.status.state for n in world.store.view().find(Node, "hostname", "box")] == ["ready"]
+        )
         await world.store.commit([Put(task())])
         second = await peer.receive()
         assert isinstance(second, wire.Incremental)
@@ -140,6 +140,7 @@ async def test_statuses_reach_the_store(world: World) -> None:
 async def test_a_report_changes_the_description(world: World) -> None:
     async with world.peer() as peer:
         await peer.hello()
+        await eventually(lambda: bool(world.store.view().find(Node, "hostname", "box")))
         await peer.send(wire.Report(description=NodeDescription(hostname="renamed")))
         await eventually(lambda: bool(world.store.view().find(Node, "hostname", "renamed")))
 

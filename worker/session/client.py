@@ -129,6 +129,7 @@ class Session:
                 log.info("session ended", manager=link.address, error=str(errors.exceptions[0]))
             finally:
                 await link.close()
+            _stay_cancelled()
 
     async def _open(self, address: str, limit: float) -> Link:
         hello = wire.Hello(
@@ -174,6 +175,13 @@ class Session:
     async def _send_statuses(self, link: Link) -> None:
         while True:
             await link.send(await self._outbox.take())
+
+
+def _stay_cancelled() -> None:
+    """A TaskGroup that fails while it is being cancelled tells of its failure alone (Python 3.11)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _first(*works: Awaitable[object]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
 
 from common.model import Task, TaskState, TaskStatus
 from common.wire import TaskUpdate
+from manager.dispatcher.standing import Standing
 from manager.dispatcher.status import StatusWriter, changes, forward
 from manager.store.base import Change, Put
 from manager.store.memory_log import MemoryLog
@@ -66,7 +68,7 @@ async def test_conflicts_do_not_lose_statuses() -> None:
     async with open_store(MemoryLog()) as opened:
         store = Meddling(opened._log, opened._machine, opened._clock)
         await opened.commit([Put(task(number)) for number in range(10)])
-        writer = StatusWriter(store)
+        writer = StatusWriter(store, Standing(store, time.monotonic))
         running = asyncio.ensure_future(writer.run())
         writer.put("n1", [TaskUpdate(task_id=f"t{n}", status=TaskStatus(state=TaskState.RUNNING)) for n in range(10)])
         await eventually(lambda: len(opened.view().find(Task, "state", "running")) == 10)
