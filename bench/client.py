@@ -31,8 +31,9 @@ class Client:
         self._prefix = f"/v{version}" if version else ""
 
     def get(self, path: str, **filters: list[str]) -> Any:
-        query = "?" + urllib.parse.urlencode({"filters": json.dumps(filters)}) if filters else ""
-        return self._json("GET", path + query)
+        if filters:
+            path += ("&" if "?" in path else "?") + urllib.parse.urlencode({"filters": json.dumps(filters)})
+        return self._json("GET", path)
 
     def post(self, path: str, body: Any = None) -> Any:
         return self._json("POST", path, body)

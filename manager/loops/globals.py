@@ -13,7 +13,7 @@ from manager.store.base import Change, Changed, Put, View
 
 
 class Global:
-    """Keys are "service:<id>" and "node:<id>"."""
+    """Keys are "service:<id>", "node:<id>" and "slot:<service id>.<node id>"."""
 
     name = "global"
     serial = True
@@ -28,7 +28,7 @@ class Global:
         if isinstance(subject, Node):
             return (f"node:{subject.id}",)
         if isinstance(subject, Task) and subject.service_id and not subject.slot and turned(change):
-            return (f"service:{subject.service_id}",)
+            return (f"slot:{subject.service_id}.{subject.node_id}",)
         return ()
 
     def start(self, view: View) -> Iterable[str]:
@@ -36,6 +36,10 @@ class Global:
 
     def reconcile(self, view: View, key: str) -> list[Change | Wake]:
         kind, _, id = key.partition(":")
+        if kind == "slot":
+            service_id, _, node_id = id.partition(".")
+            service = view.get(Service, service_id)
+            return [*self._node(view, service, node_id)] if service and mode(service) == "global" else []
         if kind == "service":
             service = view.get(Service, id)
             return [*self._service(view, service)] if service and mode(service) == "global" else []

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from common.ids import object_id
 from common.model import Service, Task, TaskState
 from manager.loops.base import Wake
+from manager.loops.filled import Filled
 from manager.loops.slots import Ids, by_slot, finished, live, mode, new_task, remove, stopped, turned
 from manager.store.base import Change, Changed, Put, View
 
@@ -23,15 +24,21 @@ class Replicated:
 
     def __init__(self, ids: Ids = object_id) -> None:
         self._ids = ids
+        self._filled = Filled()
 
     def keys(self, change: Changed) -> Iterable[str]:
+        before, after = change.before, change.after
         if isinstance(change.object, Service):
             return (change.object.id,)
-        if isinstance(change.object, Task) and change.object.service_id and turned(change):
-            return (change.object.service_id,)
-        return ()
+        if not isinstance(change.object, Task) or not change.object.service_id:
+            return ()
+        assert isinstance(before, Task | None)
+        assert isinstance(after, Task | None)
+        self._filled.changed(before, after)
+        return (change.object.service_id,) if turned(change) else ()
 
     def start(self, view: View) -> Iterable[str]:
+        self._filled = Filled(view.all(Task))
         return [service.id for service in view.all(Service)]
 
     def reconcile(self, view: View, key: str) -> list[Change | Wake]:
@@ -40,12 +47,20 @@ class Replicated:
             return []
         replicated = service.spec.mode.replicated
         wanted = 1 if replicated is None or replicated.replicas is None else replicated.replicas
+        if self._settled(view, service, wanted):
+            return []
         slots = {tasks[0].slot: tasks for tasks in by_slot(view.find(Task, "service", key)).values()}
         filled = {slot: tasks for slot, tasks in slots.items() if any(map(live, tasks))}
         done = {slot: tasks for slot, tasks in slots.items() if slot not in filled and finished(service, tasks)}
         if len(filled) + len(done) < wanted:
             return [*self._fill(view, service, slots, {*filled, *done}, wanted)]
         return [*_shrink(filled, done, wanted)]
+
+    def _settled(self, view: View, service: Service, wanted: int) -> bool:
+        """Whether neither too many nor too few slots are filled or done; a look at the ended ones only."""
+        slots = self._filled.of(service.id)
+        ended = by_slot(t for slot in slots.ended for t in view.find(Task, "slot", f"{service.id}.{slot}"))
+        return slots.filled + sum(finished(service, tasks) for tasks in ended.values()) == wanted
 
     def _fill(self, view: View, service: Service, slots: Slots, taken: set[int], wanted: int) -> Iterator[Change]:
         slot = 0
