@@ -162,8 +162,8 @@ class Dispatcher:
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=LARGEST, timeout=FAREWELL)
-        await socket.prepare(request)
         try:
+            await socket.prepare(request)
             await self._converse(socket, request.remote or "", peer_of(request))
         except* (ShoalError, msgspec.MsgspecError) as failures:
             await self._refuse(socket, failures.exceptions[0])

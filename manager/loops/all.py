@@ -8,6 +8,7 @@ from manager.loops.base import Loop
 from manager.loops.enforcer import Enforcer
 from manager.loops.globals import Global
 from manager.loops.jobs import Jobs
+from manager.loops.orphans import Orphans
 from manager.loops.reaper import Reaper
 from manager.loops.replicated import Replicated
 from manager.loops.restart import Restart
@@ -29,6 +30,7 @@ def all_loops(ids: Ids = object_id) -> list[Loop]:
         Restart(ids),
         Allocator(),
         Scheduler(),
+        Orphans(),
         Reaper(),
         RootRotation(),
         Roles(),

@@ -19,10 +19,11 @@ from common import http, wire
 from common.errors import Unavailable
 from common.identity.tls import Tls
 from common.model import SECOND, Cluster, Node, NodeSpec, Task, TaskState
+from common.model.node import ManagerStatus
 from common.settings import Settings
 from manager.ca.guard import Guard
 from manager.dispatcher import Dispatcher
-from manager.dispatcher.others import RemoteOthers
+from manager.dispatcher.others import others_of
 from manager.store.base import Put
 from manager.store.memory_log import MemoryLog
 from manager.store.store import StateStore, open_store
@@ -45,11 +46,7 @@ class Boss:
         self.name, self.address = name, addresses[name]
         self.tls = Tls(ROOT.identity(name))
         leading = next(iter(addresses))
-        self.others = RemoteOthers(
-            lambda: "" if name == leading else addresses[leading],
-            lambda: [address for other, address in addresses.items() if other != name],
-            lambda: self.tls.client,
-        )
+        self.others = others_of(store, name, lambda: leading, lambda: self.tls.client)
         self.dispatcher = Dispatcher(store, others=self.others)
         self._store = store
         self._stack = AsyncExitStack()
@@ -87,6 +84,11 @@ class RemoteMembership(FixedMembership):
 
     def client_context(self) -> ssl.SSLContext:  # type: ignore[override]
         return self._tls.client
+
+
+def manager_node(name: str, address: str) -> Node:
+    status = ManagerStatus(addr=address, reachability="reachable")
+    return Node(id=name, spec=NodeSpec(role="manager"), manager_status=status)
 
 
 class World:
@@ -132,7 +134,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with open_store(MemoryLog()) as store:
         await store.commit([*CLUSTER, Put(task())])
         addresses = {name: f"127.0.0.1:{free_port()}" for name in ("a", "b", "c")}
-        await store.commit([Put(Node(id=name, spec=NodeSpec(role="manager"))) for name in addresses])
+        await store.commit([Put(manager_node(name, address)) for name, address in addresses.items()])
         bosses = {name: Boss(name, addresses, store) for name in addresses}
         for boss in bosses.values():
             await boss.start()

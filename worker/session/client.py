@@ -13,6 +13,7 @@ import structlog
 from msgspec.structs import replace
 
 from common import wire
+from common.errors import ShoalError
 from common.ids import object_id
 from common.model import NodeDescription
 from worker.engine.node import Engine
@@ -45,6 +46,7 @@ class Session:
         self._arrived = asyncio.Event()
         self._assigning = asyncio.Lock()
         self._report_all = False
+        self._trouble = ""  # why the last session ended
         self._forget = asyncio.Event()
         self._forgotten = asyncio.Event()
 
@@ -126,10 +128,16 @@ class Session:
                 log.info("session begins", manager=link.address)
                 await self._talk(link, agent, dialer)
             except* FAILURES as errors:
-                log.info("session ended", manager=link.address, error=str(errors.exceptions[0]))
+                self._note_end(link, errors.exceptions[0])
             finally:
                 await link.close()
             _stay_cancelled()
+
+    def _note_end(self, link: Link, error: BaseException) -> None:
+        """That managers come and go is no trouble; that they refuse this node is, and is told once."""
+        tell = log.warning if isinstance(error, ShoalError) and str(error) != self._trouble else log.info
+        self._trouble = str(error)
+        tell("session ended", manager=link.address, error=self._trouble)
 
     async def _open(self, address: str, limit: float) -> Link:
         hello = wire.Hello(

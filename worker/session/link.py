@@ -43,9 +43,12 @@ class Link:
         await self._socket.send_bytes(wire.encode(message))
 
     async def messages(self) -> AsyncIterator[wire.FromManager]:
-        """What the manager sends, until it closes the session; then raises ConnectionResetError with its reason."""
+        """What the manager sends, until it closes the session. Then raises ConnectionResetError with its reason, or Unavailable
+        where the manager does not want this node's session."""
         while True:
             frame = await self._socket.receive()
+            if frame.type is aiohttp.WSMsgType.CLOSE and frame.data == aiohttp.WSCloseCode.POLICY_VIOLATION:
+                raise Unavailable(f"the manager refused the session: {_reason(frame)}")
             if frame.type is not aiohttp.WSMsgType.BINARY:
                 raise ConnectionResetError(f"the manager ended the session: {_reason(frame)}")
             self._silent = 0
@@ -97,7 +100,12 @@ async def _open(address: str, context: ssl.SSLContext | None, parts: AsyncExitSt
     else:
         raise Unavailable(f"the manager at {address} cannot be trusted: this node has no certificate")
     http = await parts.enter_async_context(aiohttp.ClientSession(connector=connector))
-    return await parts.enter_async_context(http.ws_connect(url, max_msg_size=0, timeout=CLOSE, server_hostname=name))
+    try:
+        opened = http.ws_connect(url, max_msg_size=0, timeout=CLOSE, server_hostname=name)
+        return await parts.enter_async_context(opened)
+    except aiohttp.WSServerHandshakeError as error:
+        why = ": was it removed from the cluster?" if error.status in (401, 403) else ""
+        raise Unavailable(f"the manager does not take this node in (status {error.status}){why}") from None
 
 
 async def _welcome(socket: aiohttp.ClientWebSocketResponse) -> wire.Welcome:
