@@ -53,14 +53,14 @@ class Dispatcher:
         self._clock = clock
         self._events = store.watch()
         self._others = others or NoOthers(store)
-        self._standing = Standing(store, clock)
+        self.standing = Standing(store, clock)
         self._sessions: dict[str, Session] = {}
         self._stopping = ""
         self._parts = Parts(
             store=store,
             directory=Directory(reveal),
-            statuses=StatusWriter(store, self._standing),
-            liveness=Liveness(store, clock, self._others, self._standing),
+            statuses=StatusWriter(store, self.standing),
+            liveness=Liveness(store, clock, self._others, self.standing),
             memberships=Memberships(store, unlock_key),
             clock=clock,
             count=lambda: len(self._sessions),
@@ -81,7 +81,7 @@ class Dispatcher:
                 group.create_task(self._follow(), name="dispatcher")
                 group.create_task(self._parts.statuses.run(), name="task statuses")
                 group.create_task(self._parts.liveness.run(), name="liveness")
-                group.create_task(self._standing.run(), name="standing")
+                group.create_task(self.standing.run(), name="standing")
                 group.create_task(self._care(), name="sessions")
         finally:
             await self.stop()
@@ -148,7 +148,7 @@ class Dispatcher:
             if now - before > CARE + limit / 5:
                 floor = now  # this manager was frozen: it did not listen
             before = now
-            if reason := self._standing.reason:
+            if reason := self.standing.reason:
                 self._close_all(f"{reason}: find another one")
             for session in self._sessions.values():
                 if now - max(session.heard, floor) > limit:
@@ -220,7 +220,7 @@ class Dispatcher:
         return hello
 
     async def _check(self, node_id: str) -> None:
-        if reason := self._stopping or self._standing.reason:
+        if reason := self._stopping or self.standing.reason:
             raise Unavailable(f"{reason}: find another one")
         if self._store.view().get(Node, node_id) is None:
             await self._store.barrier()

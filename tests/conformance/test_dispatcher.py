@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from common import wire
 from common.errors import Unavailable
-from common.model import Cluster, Node, NodeDescription, Task, TaskState, TaskStatus
+from common.model import SECOND, Cluster, Node, NodeDescription, Task, TaskState, TaskStatus
 from common.model.node import ManagerStatus, RootCA, TLSInfo
 from manager.dispatcher import Dispatcher
 from manager.store.base import Delete, Put
@@ -43,7 +43,8 @@ class Peer:
         return message
 
     async def farewell(self) -> str:
-        frame = await self.socket.receive(5)
+        while (frame := await self.socket.receive(5)).type is aiohttp.WSMsgType.BINARY:
+            pass
         assert frame.type is aiohttp.WSMsgType.CLOSE, frame
         return str(frame.extra)
 
@@ -151,6 +152,60 @@ async def test_beats_are_answered(world: World) -> None:
         for _ in range(3):
             await peer.send(wire.Beat())
             assert await peer.receive() == wire.Beat()
+
+
+async def test_a_session_begins_once_the_view_holds_what_all_managers_committed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A manager that is behind would take tasks from the worker that another one gave it."""
+    caught_up = asyncio.Event()
+    monkeypatch.setattr(world.store, "barrier", caught_up.wait)
+    async with world.peer() as peer:
+        await peer.send(wire.Hello(node_id="n1", description=NodeDescription()))
+        assert isinstance(await peer.receive(), wire.Welcome)
+        await peer.send(wire.Beat())
+        assert await peer.receive() == wire.Beat()
+        await world.store.commit([Put(task())])
+        caught_up.set()
+        first = await peer.receive()
+        assert isinstance(first, wire.Complete)
+        assert list(first.assignments.tasks) == ["t1"]
+
+
+async def test_a_manager_that_has_lost_the_others_takes_no_sessions(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def barrier() -> None:
+        raise Unavailable("no leader")
+
+    async with world.peer() as peer:
+        await peer.hello()
+        monkeypatch.setattr(world.store, "barrier", barrier)
+        assert await peer.farewell() == "this manager has lost the others: find another one"
+    async with world.peer() as peer:
+        await peer.send(wire.Hello(node_id="n1", description=NodeDescription()))
+        assert await peer.farewell() == "this manager has lost the others: find another one"
+    monkeypatch.undo()
+    await eventually(lambda: not world.dispatcher.standing.reason)
+    async with world.peer() as peer:
+        assert isinstance(await peer.hello(), wire.Complete)
+
+
+async def test_a_worker_that_falls_silent_loses_its_session_and_its_node_is_down(world: World) -> None:
+    cluster = Cluster(id="c")
+    dispatcher = replace(cluster.spec.dispatcher, heartbeat_period=SECOND // 2)
+    await world.store.commit([Put(replace(cluster, spec=replace(cluster.spec, dispatcher=dispatcher)))])
+    async with world.peer() as peer:
+        await peer.hello()
+        assert await peer.farewell() == "nothing was heard of the node"
+    await eventually(lambda: {n.status.state for n in world.store.view().all(Node)} == {"down"})
+
+
+async def test_a_manager_that_stops_says_so_first(world: World) -> None:
+    async with world.peer() as peer:
+        await peer.hello()
+        await world.dispatcher.stop()
+        assert await peer.farewell() == "this manager stops"
 
 
 async def test_a_node_hears_of_its_membership_and_of_each_change(world: World) -> None:

@@ -24,7 +24,7 @@ from common.settings import Settings
 from manager.ca.guard import Guard
 from manager.dispatcher import Dispatcher
 from manager.dispatcher.others import others_of
-from manager.store.base import Put
+from manager.store.base import Change, Put
 from manager.store.memory_log import MemoryLog
 from manager.store.store import StateStore, open_store
 from tests.conformance.test_session import FakeNetworks, lines
@@ -34,6 +34,7 @@ from tests.harness.proxy import Proxy
 from tests.harness.tasks import FakeHost, FixedMembership
 from tests.harness.wait import eventually
 from tests.unit.dispatcher.objects import CLUSTER, task
+from worker.session.base import Phase
 from worker.session.client import Session
 
 ROOT = Root()
@@ -199,6 +200,24 @@ async def test_a_manager_that_cannot_reach_the_leader_sends_its_workers_away(wor
         membership._managers.append(world.bosses["c"].address)
         await eventually(lambda: world.holders() == ["c"])
         assert world.node() == "ready"
+
+
+async def test_what_a_manager_could_not_commit_is_reported_to_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def commit(changes: Sequence[Change], *, leading: bool = False) -> int:
+        raise Unavailable("no quorum")
+
+    stuck = SimpleNamespace(view=world.store.view, commit=commit)
+    b = world.bosses["b"]
+    monkeypatch.setattr(b.dispatcher._parts.statuses, "_store", stuck)
+    async with world.worker(b.address) as membership:
+        await eventually(lambda: world.host.containers["t1"].phase is Phase.RUNNING if world.host.containers else False)
+        assert world.state() is TaskState.ASSIGNED
+        membership._managers.append(world.bosses["c"].address)
+        await eventually(lambda: world.state() is TaskState.RUNNING)
+        assert world.holders() == ["c"]
+        assert [what for what, _ in world.host.calls] == ["prepare", "start"]
 
 
 async def test_a_cloned_identity_is_refused_and_the_first_stays(world: World) -> None:
