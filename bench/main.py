@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from bench.figure import Figure, line, table
 
-NAMES = ("start", "service", "memory", "api", "cli", "consensus", "etcd_log", "scheduler", "hollow")
+NAMES = ("start", "service", "memory", "api", "cli", "consensus", "managers", "etcd_log", "scheduler", "hollow")
 
 
 def main(arguments: Sequence[str]) -> int:

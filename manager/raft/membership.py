@@ -6,7 +6,7 @@ A wish may be repeated: what is so already is not done again. While one waits, p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -53,7 +53,7 @@ class Hearing:
 
 class Membership:
     """`patience` in ticks: how long a wish may make no progress; a member that is `busy` takes a snapshot in just now.
-    `turned` beats after each turn of the driver, `wake` begins one."""
+    `turned` beats after each turn of the driver, `wake` begins one; `barrier` is that of the log."""
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Membership:
         patience: int,
         wake: Callable[[], None],
         busy: Callable[[str], bool],
+        barrier: Callable[[], Awaitable[None]],
     ) -> None:
         self._core = core
         self._hearing = hearing
@@ -70,6 +71,7 @@ class Membership:
         self._patience = patience
         self._wake = wake
         self._busy = busy
+        self._barrier = barrier
 
     def members(self) -> list[Member]:
         state = self._core.state
@@ -144,6 +146,7 @@ class Membership:
     async def _reach(self, step: Step, id: str, stalled: str, term: int = 0) -> None:
         term = self._leading(term)
         progress, since = self._progress(id), self._hearing.now
+        before = self._core.state.config
         while (wanted := step(self._core.state.config)) is not None:
             if wanted != self._core.state.config and self._core.change(wanted):
                 self._wake()
@@ -153,6 +156,9 @@ class Membership:
                 progress, since = self._progress(id), self._hearing.now
             elif self._hearing.now - since > self._patience:
                 raise Unavailable(stalled, ("node", id))
+        if self._core.state.config is not before:
+            # Members go by what they know to be committed: a quorum must know, before this one may be lost.
+            await self._barrier()
 
     def _leading(self, term: int = 0) -> int:
         """The term in which this member leads. Raises Unavailable where it does not, or not in `term` (0: any)."""

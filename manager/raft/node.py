@@ -73,7 +73,7 @@ class Node:
         self._hearing = Hearing(core)
         self._sending = Sending(core, storage, transport, self._wake.set)
         self.membership = Membership(
-            core, self._hearing, self._turned, options.patience, self._wake.set, self._sending.busy
+            core, self._hearing, self._turned, options.patience, self._wake.set, self._sending.busy, self.barrier
         )
 
     # -- what others call

@@ -221,3 +221,75 @@ async def test_numbers_of_a_member(group: Group) -> None:
     assert numbers.applied == numbers.commit == numbers.last > 60
     assert numbers.log_bytes > 0
     await eventually(lambda: group.logs["a"].numbers().snapshot > 0 and group.logs["a"].numbers().snapshot_bytes > 0)
+
+
+# -- what other implementations got wrong
+
+
+async def test_each_may_be_killed_and_come_back_while_the_others_go_on(group: Group) -> None:
+    await group.begin("a", "b", "c")
+    acknowledged = []
+    for id in ("a", "b", "c"):
+        await group.kill(id)
+        rest = [other for other in ("a", "b", "c") if other != id]
+        leader = await group.leader(*rest)
+        entries = numbered(f"without {id}", 30)  # enough for a snapshot: whoever comes back needs it
+        await group.write(next(other for other in rest if other != leader), *entries)
+        acknowledged += entries
+        await group.start(id)
+        await group.equal()
+    assert sorted(group.machines["a"].data) == sorted(acknowledged)
+
+
+async def test_a_dead_leader_is_followed_by_another_that_commits(group: Group) -> None:
+    """Again and again, until no quorum is left (raftos never committed again)."""
+    await group.begin("a", "b", "c", "d")
+    for _ in range(2):
+        old = await group.leader()
+        await group.write(old, f"led by {old}".encode())
+        await group.kill(old)
+        if len(group.logs) == 3:
+            await group.write(await group.leader(), b"one is dead")
+    assert len(group.logs) == 2
+
+
+async def test_two_of_four_commit_nothing(group: Group, network: Network) -> None:
+    await group.begin("a", "b", "c", "d")
+    await group.write("a", b"all are there")
+    await group.equal()
+    await group.kill("c")
+    await group.kill("d")
+    waiting = [asyncio.ensure_future(group.logs[id].propose(b"half")) for id in ("a", "b")]
+    done, _ = await asyncio.wait(waiting, timeout=1.0)  # five election timeouts
+    assert all(isinstance(proposal.exception(), Unavailable) for proposal in done)
+    assert group.machines["a"].data == group.machines["b"].data == [b"all are there"]
+    assert not any(log.is_leader() for log in group.logs.values())
+    await group.start("c")
+    await group.write(await group.leader(), b"three of four")
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_minority_that_is_cut_off_neither_commits_nor_reads(group: Group, network: Network) -> None:
+    await group.begin("a", "b", "c")
+    old = await group.leader()
+    network.cut = {old}
+    lost = asyncio.ensure_future(group.logs[old].propose(b"lost"))
+    reading = asyncio.ensure_future(group.logs[old].barrier())
+    new = await group.leader(*(id for id in group.logs if id != old))
+    await group.write(new, b"kept")
+    with pytest.raises(Unavailable):
+        await lost
+    assert not reading.done()
+    network.cut = set()
+    await reading
+    assert group.machines[old].data == [b"kept"]
+    await group.equal()
+
+
+async def test_a_barrier_on_any_member_is_behind_what_was_acknowledged_on_any_other(group: Group) -> None:
+    await group.begin("a", "b", "c")
+    for number in range(12):
+        writer, reader = "abc"[number % 3], "abc"[(number + 1) % 3]
+        await group.logs[writer].propose(b"%d" % number)
+        await group.logs[reader].barrier()
+        assert group.machines[reader].data[-1] == b"%d" % number

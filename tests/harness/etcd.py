@@ -131,9 +131,9 @@ class Etcd:
 
 
 @contextmanager
-def etcd(size: int = 1, *flags: str, scheme: str = "http") -> Iterator[Etcd]:
-    """A running cluster of `size` members; `flags` go to each."""
-    folder = Path(tempfile.mkdtemp(prefix="shoal-etcd-", dir=_FAST))
+def etcd(size: int = 1, *flags: str, scheme: str = "http", where: Path = _FAST) -> Iterator[Etcd]:
+    """A running cluster of `size` members with their data in `where`; `flags` go to each."""
+    folder = Path(tempfile.mkdtemp(prefix="shoal-etcd-", dir=where))
     ports = _free_ports(2 * size)
     peers = {f"m{n}": f"http://127.0.0.1:{ports[n]}" for n in range(size)}
     urls = [f"{scheme}://127.0.0.1:{port}" for port in ports[size:]]

@@ -124,6 +124,10 @@ class Member:
         self.core = None
         self.life += 1
 
+    def remembered(self) -> Config:
+        """The configuration that it would start with."""
+        return Core(self.id, self.disk.load(), Random(0), SETTINGS).state.config
+
     def lose_disk(self) -> None:
         """All that was on it is gone; what comes back is another life, that waits to be added."""
         self.crash()

@@ -186,14 +186,16 @@ class World:
         return Config(config.voters, config.learners | {id}, births=births)
 
     def lose_disk(self) -> None:
-        """One at a time, and only where a quorum is left: more may not be asked of anybody."""
+        """One at a time, and only where a quorum is left that knows of itself: more may not be asked of anybody."""
         committed = self._committed_config()
         if self.reborn is not None or committed is None or len(committed.voters) < 3:
             return
-        self.reborn = self.members[self.rng.choice(sorted(committed.voters))]
-        self.reborn.lose_disk()
-        self.after(self.rng.randrange(1, 600), None, lambda: self._restart(member))
-        member = self.reborn
+        member = self.members[self.rng.choice(sorted(committed.voters))]
+        others = [self.members[id] for id in committed.voters if id != member.id]
+        if all(other.remembered().voters == committed.voters for other in others):
+            self.reborn = member
+            member.lose_disk()
+            self.after(self.rng.randrange(1, 600), None, lambda: self._restart(member))
 
     def _committed_config(self) -> Config | None:
         """The newest one; None while a change is on its way anywhere."""

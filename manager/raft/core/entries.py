@@ -68,6 +68,10 @@ class EntryLog:
                 self._entries.extend(entries[number:])
                 return
 
+    def drop_uncommitted(self) -> None:
+        """Forget all behind the commit index. On the disk it stays until other entries take its place."""
+        self._cut(self.commit + 1)
+
     def _cut(self, index: int) -> None:
         if index <= self.last:
             assert index > self.commit, f"a leader wants to replace the committed entry {index}"

@@ -41,6 +41,8 @@ def flush(state: State) -> None:
         while not progress.paused and _lacks(state, progress):
             _send(state, peer, progress)
     if state.id not in state.config.voters:
+        # Nobody else could have committed its last entries: with them it would refuse its vote to whoever must lead now.
+        state.log.drop_uncommitted()
         state.become_follower(state.term, "")
 
 

@@ -17,6 +17,7 @@ from manager.raft.peers.wire import FRAME, LARGEST, PROTOCOL, STREAM, Hello, dec
 
 LIMIT = 4096  # messages that wait; the oldest are dropped, as the network might have
 CONNECT = 1.5  # seconds for a connection with its greeting
+LINGER = 2  # turns of the loop: the news of a commit travels with the entry that its proposer proposes next
 BACKOFF = 0.05, 0.8  # seconds between tries: the first pause, and the longest
 LOST = (aiohttp.ClientError, OSError, TimeoutError, ssl.SSLError, msgspec.MsgspecError)
 
@@ -121,6 +122,8 @@ class Line:
     async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
             await self._some.wait()
+            for _ in range(LINGER):
+                await asyncio.sleep(0)
             if self._greeted != self._greet()[1]:
                 return  # it, or this member, lives another life meanwhile
             await socket.send_bytes(self._frame())
