@@ -13,6 +13,7 @@ import secrets
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from common.errors import NoSpace, Unavailable
 from manager.etcd.client import Client
@@ -61,9 +62,9 @@ class Compactor:
         index, revision, encode = follower.index, follower.revision, self._machine.snapshot()
         if not fence:
             raise Unavailable("this manager leads no more")
-        pointer = await write_snapshot(
-            self._client, self._keys, await asyncio.to_thread(encode), index=index, revision=revision, previous=epoch
-        )
+        state = await asyncio.to_thread(encode)
+        written = await write_snapshot(self._client, self._keys, state)
+        pointer = replace(written, index=index, revision=revision, previous=epoch, origin=follower.pointer.origin)
         kept = self._keys.snapshot(pointer.id)
         answer = await self._client.txn(
             [*self._election.fenced(fence), modified(self._keys.pointer, epoch)],
@@ -80,13 +81,10 @@ class Compactor:
         log.info("took a snapshot in etcd", index=index, parts=pointer.parts, counts=answer.succeeded)
 
 
-async def write_snapshot(
-    client: Client, keys: Keys, state: bytes, *, index: int, revision: int, previous: int
-) -> Pointer:
-    """Write the parts of a snapshot and return the pointer that would name it: nothing else speaks of them yet."""
+async def write_snapshot(client: Client, keys: Keys, state: bytes) -> Pointer:
+    """Write the parts of a snapshot and return what a pointer to it says of them: nothing else speaks of them yet."""
     id = secrets.token_hex(8)
     parts = split(state, PART)
     for number, data in enumerate(parts):
         await client.txn([], [put(part(keys.snapshot(id), number), data)])
-    digest = hashlib.sha256(state).hexdigest()
-    return Pointer(index=index, revision=revision, previous=previous, id=id, parts=len(parts), digest=digest)
+    return Pointer(id=id, parts=len(parts), digest=hashlib.sha256(state).hexdigest())

@@ -6,6 +6,7 @@
     PREFIX:parts/EPOCH/NAME/N      parts of an entry that is too large for one txn
     PREFIX:snapshots/ID/N          parts of a snapshot
     PREFIX:election/LEASE          one candidate each; the oldest leads
+    PREFIX:members/NODE            the managers that belong to the cluster: where each listens
 
 A prefix holds no colon, so no cluster's keys lie among another's, whatever they are named. The epoch is the pointer's
 mod_revision, 16 hex digits: keys of one epoch are one range.
@@ -22,7 +23,8 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     """The snapshot that stands for all entries up to `index`, the last of which was put at `revision`.
 
     `previous` is the epoch before: its frames are still there. A pointer without an `id` has no snapshot: the log
-    begins with nothing. `arriving`: the state is still on its way here from another log, whose token this is.
+    begins with nothing. `origin`: the token of the move by which the state came from another log; while it is still on
+    its way, it is `arriving`.
     """
 
     index: int = 0
@@ -31,7 +33,8 @@ class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     parts: int = 0
     digest: str = ""  # sha256 of the whole snapshot
-    arriving: str = ""
+    origin: str = ""
+    arriving: bool = False
     format: int = 1
 
 
@@ -53,6 +56,7 @@ class Keys:
         self.parts = base + b":parts/"
         self.snapshots = base + b":snapshots/"
         self.election = base + b":election/"
+        self.members = base + b":members/"
 
     def epoch(self, under: bytes, epoch: int) -> bytes:
         """What the keys of `epoch` begin with, below `entries` or `parts`."""

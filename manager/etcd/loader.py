@@ -10,7 +10,7 @@ import hashlib
 
 import msgspec
 
-from common.errors import ShoalError
+from common.errors import ShoalError, Unavailable
 from manager.etcd.client import Client, Compacted
 from manager.etcd.keys import Frame, Keys, Pointer, below
 from manager.etcd.wire import KeyValue, created, put
@@ -61,6 +61,10 @@ class Loader:
             await self._begin()
             found = await self._client.range(self._keys.pointer)
         at, pointer = found.header.revision, decode_pointer(found.first.value)
+        if pointer.arriving:
+            raise Unavailable(
+                "the cluster's state is still on its way to etcd: the managers that move it have to finish"
+            )
         state = await self._state(pointer, at) if pointer.id and pointer.revision > known else None
         kvs = await self._client.pages(self._keys.entries, at)
         frames = [await self.frame(kv, at) for kv in kvs if kv.mod_revision > pointer.revision]

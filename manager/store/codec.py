@@ -11,6 +11,7 @@ from datetime import datetime
 import msgspec
 
 from manager.store.base import KINDS, Change, Put, Stored
+from manager.store.move import Move
 from manager.store.transaction import Edit, Transaction
 
 _KINDS = {kind.__name__: kind for kind in KINDS}
@@ -29,11 +30,13 @@ class _Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     at: datetime
     changes: list[_Change]
+    move: Move | None = None
 
 
 class _Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     revision: int
     objects: list[tuple[str, msgspec.Raw]]
+    left: tuple[int, Move] | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -46,20 +49,27 @@ def encode_transaction(changes: Sequence[Change], at: datetime) -> bytes:
     return _encode(_Entry(at, [_pack(change) for change in changes]))
 
 
-def decode_transaction(data: bytes) -> Transaction:
+def encode_move(move: Move, at: datetime) -> bytes:
+    """The entry that ends a log."""
+    return _encode(_Entry(at, [], move))
+
+
+def decode_transaction(data: bytes) -> Transaction | Move:
     """Raises msgspec.ValidationError on bytes that are no transaction of this version."""
     entry = _decode_entry(data)
+    if entry.move is not None:
+        return entry.move
     return Transaction(entry.at, tuple(_unpack(change) for change in entry.changes))
 
 
-def encode_snapshot(revision: int, objects: Iterable[Stored]) -> bytes:
-    return _encode(_Snapshot(revision, [(type(o).__name__, msgspec.Raw(_encode(o))) for o in objects]))
+def encode_snapshot(revision: int, objects: Iterable[Stored], left: tuple[int, Move] | None = None) -> bytes:
+    return _encode(_Snapshot(revision, [(type(o).__name__, msgspec.Raw(_encode(o))) for o in objects], left))
 
 
-def decode_snapshot(data: bytes) -> tuple[int, list[Stored]]:
-    """The revision and all objects at it."""
+def decode_snapshot(data: bytes) -> tuple[int, list[Stored], tuple[int, Move] | None]:
+    """The revision, all objects at it, and where the log was left: the index of its last entry that counts."""
     snapshot = _decode_snapshot(data)
-    return snapshot.revision, [_DECODE[kind](raw) for kind, raw in snapshot.objects]
+    return snapshot.revision, [_DECODE[kind](raw) for kind, raw in snapshot.objects], snapshot.left
 
 
 def _pack(change: Change) -> _Change:

@@ -6,14 +6,22 @@ durability, order and leadership are the Log's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from common.errors import VersionConflict
 from manager.store.base import Change, Changed, Event, Stored
-from manager.store.codec import decode_snapshot, decode_transaction, encode_snapshot, encode_transaction
+from manager.store.codec import (
+    decode_snapshot,
+    decode_transaction,
+    encode_move,
+    encode_snapshot,
+    encode_transaction,
+)
 from manager.store.log import Log
+from manager.store.move import Left, Move, Moved
 from manager.store.tables import Tables
 from manager.store.transaction import execute
 from manager.store.view import LiveView
@@ -32,28 +40,46 @@ class StateMachine:
     def __init__(self) -> None:
         self.tables = Tables()
         self.watchers = Watchers()
+        self.left: tuple[int, Move] | None = None  # the entry after which nothing counts, and where the state went
+        self.ended = asyncio.Event()
 
-    def apply(self, index: int, data: bytes) -> VersionConflict | None:
+    def apply(self, index: int, data: bytes) -> VersionConflict | Left | None:
+        if self.left is not None:
+            return Left(self.left[1])
+        transaction = decode_transaction(data)
+        if isinstance(transaction, Move):
+            self._end(index, transaction)
+            return None
         try:
-            event = execute(self.tables, index, decode_transaction(data))
+            event = execute(self.tables, index, transaction)
         except VersionConflict as conflict:
             return conflict
         self.watchers.publish(event)
         return None
 
     def snapshot(self) -> Callable[[], bytes]:
-        revision, objects = self.tables.revision, tuple(self.tables.objects())
-        return lambda: encode_snapshot(revision, objects)
+        revision, objects, left = self.tables.revision, tuple(self.tables.objects()), self.left
+        return lambda: encode_snapshot(revision, objects, left)
+
+    def legacy(self) -> bytes:
+        """The state as the first snapshot of the log in which it goes on."""
+        return encode_snapshot(self.tables.revision, tuple(self.tables.objects()))
 
     def restore(self, index: int, data: bytes) -> None:
         """Watchers see the jump as one event: the difference between what was and what is now."""
-        revision, objects = decode_snapshot(data)
+        revision, objects, left = decode_snapshot(data)
         changes = _difference(self.tables, objects)
         for changed in changes:
             self.tables.set(changed.before, changed.after)
         self.tables.revision = revision
         if changes:
             self.watchers.publish(Event(revision, changes))
+        if left is not None:
+            self._end(*left)
+
+    def _end(self, index: int, move: Move) -> None:
+        self.left = index, move
+        self.ended.set()
 
 
 def _difference(tables: Tables, objects: Sequence[Stored]) -> tuple[Changed, ...]:
@@ -81,6 +107,17 @@ class StateStore:
 
     def watch(self) -> Watch:
         return self._machine.watchers.watch()
+
+    async def move(self, move: Move) -> None:
+        """Commit that the state goes on elsewhere: nothing after it counts. Raises Left where it moved before."""
+        await self._log.propose(encode_move(move, self._clock()))
+
+    async def until_moved(self) -> None:
+        """Wait for the log's end, for ever where it has none. Raises Moved."""
+        await self._machine.ended.wait()
+        assert self._machine.left is not None
+        index, move = self._machine.left
+        raise Moved(move, index, await asyncio.to_thread(self._machine.legacy))
 
     async def barrier(self) -> None:
         """Return once the view holds everything that was committed before the call, on whatever manager."""

@@ -36,7 +36,7 @@ from manager.specs import respecified
 from manager.store.base import Change, Put
 from manager.store.codec import decode_transaction, encode_transaction
 from manager.store.store import StateMachine
-from manager.store.transaction import execute
+from manager.store.transaction import Transaction, execute
 from manager.store.view import LiveView
 
 replace = msgspec.structs.replace
@@ -71,6 +71,7 @@ class Simulation:
     def commit(self, *changes: Change) -> None:
         self.now += timedelta(microseconds=1)
         transaction = decode_transaction(encode_transaction(changes, self.now))
+        assert isinstance(transaction, Transaction)
         event = execute(self._machine.tables, self.view.revision + 1, transaction)
         wrong = [text for change in event.changes for text in validate_change(change)] + validate(self.view)
         assert not wrong, wrong
