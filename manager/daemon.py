@@ -22,6 +22,8 @@ from manager.bootstrap import seed
 from manager.dispatcher.dispatcher import Dispatcher
 from manager.driver import Driver
 from manager.loops.all import all_loops
+from manager.migration.endpoints import Migration
+from manager.migration.following import live
 from manager.store.log import Log
 from manager.store.store import StateStore, open_store
 from manager.vault import Vault
@@ -31,16 +33,23 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, node_id: str) -> None:
     """Serve until cancelled. Raises ShoalError where the store cannot be opened, LoopError where a loop fails."""
-    async with open_store(_log(settings, node_id)) as store:
+    await live(settings, node_id, lambda placed: _serve(placed, settings, node_id))
+
+
+async def _serve(placed: Settings, settings: Settings, node_id: str) -> None:
+    """Serve from the store that holds at present. Raises Moved where the cluster's state went on elsewhere."""
+    async with open_store(_log(placed, node_id)) as store:
         gc.freeze()  # what was loaded lives as long as this process: the collector need not walk it again and again
         vault = Vault(_cluster_key(settings))
         dispatcher = Dispatcher(store, vault.open)
         context = Context(store, dispatcher, vault, node_id, settings.cluster_pools)
         async with asyncio.TaskGroup() as group:
             group.create_task(_bootstrap(store, node_id, settings.cluster_pools), name="bootstrap")
+            group.create_task(store.until_moved(), name="moved")
             group.create_task(dispatcher.run(), name="dispatcher")
             group.create_task(Driver(store, all_loops()).run(), name="driver")
-            app = application([*dispatcher.routes(), *routes(context)])
+            migration = Migration(store, settings, node_id)
+            app = application([*dispatcher.routes(), *routes(context), *migration.routes()])
             app.on_shutdown.append(dispatcher.stop)
             settings.manager_socket.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
             async with serve(app, settings.manager_socket):

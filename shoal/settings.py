@@ -18,7 +18,7 @@ import msgspec
 
 from common.errors import InvalidArgument
 from common.settings import Settings, convert
-from common.store_address import ETCD, check_store
+from common.store_address import check_store
 
 DEFAULT_CONFIG = Path("/etc/shoal/shoald.toml")
 _SOCKET_PATH = 107  # bytes: unix(7), sun_path without its final zero
@@ -177,10 +177,6 @@ def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
 def _check_store(settings: Settings) -> None:
     check_store(settings.store, settings.store_prefix)
     given = [name for name in ("store_ca", "store_cert", "store_key") if getattr(settings, name)]
-    if given and not settings.store.startswith(ETCD):
-        raise InvalidArgument(
-            f"--{given[0].replace('_', '-')} is for a store in etcd, which store {settings.store!r} is not"
-        )
     if bool(settings.store_cert) != bool(settings.store_key):
         raise InvalidArgument(
             "a certificate for etcd needs its private key: give --store-cert and --store-key together"

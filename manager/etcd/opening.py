@@ -7,6 +7,7 @@ import ssl
 from common.errors import InvalidArgument
 from common.settings import Settings
 from common.store_address import check_store, etcd_urls
+from manager.etcd.client import Client
 from manager.etcd.log import EtcdLog
 
 
@@ -15,6 +16,11 @@ def etcd_log(settings: Settings, node_id: str) -> EtcdLog:
     check_store(settings.store, settings.store_prefix)
     urls = etcd_urls(settings.store, tls=bool(settings.store_ca))
     return EtcdLog(urls, settings.store_prefix, node_id, context=_context(settings))
+
+
+def etcd_client(settings: Settings, store: str) -> Client:
+    """For `store`, an etcd:// address, with the settings' certificates. Raises InvalidArgument."""
+    return Client(etcd_urls(store, tls=bool(settings.store_ca)), _context(settings))
 
 
 def _context(settings: Settings) -> ssl.SSLContext | None:

@@ -6,6 +6,8 @@ effect in the old log. How a manager goes there is manager/migration/'s work.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from common.errors import Unavailable
@@ -31,10 +33,11 @@ class Left(Unavailable):
 
 
 class Moved(Exception):
-    """How a log that was left ends: the state after entry `index` goes on at `move`, encoded by `state`."""
+    """How a log that was left ends: the state after entry `index` goes on at `move`. `encode` makes it a first snapshot,
+    and may run in another thread."""
 
-    def __init__(self, move: Move, index: int, state: bytes) -> None:
+    def __init__(self, move: Move, index: int, encode: Callable[[], bytes]) -> None:
         super().__init__(f"the cluster's state moved to {move.store}")
         self.move = move
         self.index = index
-        self.state = state
+        self.encode = encode

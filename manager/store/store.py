@@ -61,9 +61,10 @@ class StateMachine:
         revision, objects, left = self.tables.revision, tuple(self.tables.objects()), self.left
         return lambda: encode_snapshot(revision, objects, left)
 
-    def legacy(self) -> bytes:
-        """The state as the first snapshot of the log in which it goes on."""
-        return encode_snapshot(self.tables.revision, tuple(self.tables.objects()))
+    def legacy(self) -> Callable[[], bytes]:
+        """The same as the first snapshot of the log in which the state goes on."""
+        revision, objects = self.tables.revision, tuple(self.tables.objects())
+        return lambda: encode_snapshot(revision, objects)
 
     def restore(self, index: int, data: bytes) -> None:
         """Watchers see the jump as one event: the difference between what was and what is now."""
@@ -117,7 +118,7 @@ class StateStore:
         await self._machine.ended.wait()
         assert self._machine.left is not None
         index, move = self._machine.left
-        raise Moved(move, index, await asyncio.to_thread(self._machine.legacy))
+        raise Moved(move, index, self._machine.legacy())
 
     async def barrier(self) -> None:
         """Return once the view holds everything that was committed before the call, on whatever manager."""

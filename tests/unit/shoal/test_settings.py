@@ -67,7 +67,7 @@ def test_daemons_with_other_roots_have_other_names() -> None:
         (["--store", "etcd://a:1,b:99999"], "invalid etcd member 'b:99999'"),
         (["--store", "etcd://a:1", "--store-prefix", "x y"], "invalid store prefix 'x y': it looks like /shoal/NAME"),
         (["--store", "etcd://a:1", "--store-prefix", "/a:b"], "invalid store prefix '/a:b'"),
-        (["--store-ca", "/ca.pem"], "--store-ca is for a store in etcd, which store 'raft' is not"),
+        (["--store-ca", "/ca.pem"], "store-ca '/ca.pem' is not a file"),
         (["--store", "etcd://a:1", "--store-cert", "/c"], "give --store-cert and --store-key together"),
         (["--store", "etcd://a:1", "--store-ca", "/nowhere"], "store-ca '/nowhere' is not a file"),
         (["--hosts", "tcp://0.0.0.0:2376"], "needs mutual TLS: give --tls-ca, --tls-cert, --tls-key too"),
