@@ -123,6 +123,12 @@ SWARM_TABLE = {
     "update": Entry(f"{_W}.member:update", "Update the swarm"),
 }
 
+CLUSTER = {
+    "migrate": Entry(
+        "cli.commands.cluster.migrate:migrate", "Move the cluster's state to etcd, or back to its managers"
+    ),
+}
+
 STACK = {
     "config": Entry(f"{_STACK}.deploy:config", "Show a compose file after merging and interpolation"),
     "deploy": Entry(f"{_STACK}.deploy:deploy", "Deploy a stack from a compose file, or update it"),
@@ -165,6 +171,7 @@ ROOT = {
     "network": Entry(_also(NETWORK, list="ls", remove="rm"), "Manage networks", MANAGEMENT),
     "system": Entry(SYSTEM, "Manage the daemon", MANAGEMENT),
     "volume": Entry(_also(VOLUME, list="ls", remove="rm"), "Manage volumes", MANAGEMENT),
+    "cluster": Entry(CLUSTER, "Manage where the cluster keeps its state", SWARM),
     "config": Entry(_also(CONFIG, list="ls", remove="rm"), "Manage configs", SWARM),
     "node": Entry(_also(NODE, list="ls", remove="rm"), "Manage nodes", SWARM),
     "secret": Entry(_also(SECRET, list="ls", remove="rm"), "Manage secrets", SWARM),
