@@ -8,7 +8,7 @@ give every node a full one first, so that a blip restarts nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import structlog
@@ -27,6 +27,7 @@ BEATS = 5  # signs of life within the grace period
 OFTEN = 1.0  # seconds between signs of life, at most
 BUSY = 4000  # signs of life that one manager takes in a second, about
 LOOKS = 20  # of the judge, within the grace period
+BATCH = 100  # nodes in one commit
 UNHEARD = "the leader does not hear of this manager's nodes"
 
 log = structlog.get_logger()
@@ -103,10 +104,13 @@ class Liveness:
             await asyncio.sleep(min(grace(self._store.view()) / BEATS, OFTEN))
 
     async def pass_on(self) -> None:
-        """Tell the leader all news. Raises Unavailable; without a leader there is nobody to tell."""
+        """Tell the leader all news. Raises Unavailable; without a known leader there is nobody to tell, for a while."""
         async with self._telling:  # whoever waits here meanwhile finds its news told
+            if not self._news:
+                return
             leader = self._others.leader()
-            if leader is None or not self._news:
+            if leader is None:
+                self._standing.bad(UNHEARD)
                 return
             news, self._news = self._news, set()
             try:
@@ -137,11 +141,21 @@ class Liveness:
         view = self._store.view()
         limit = grace(view)
         self.wake(limit)
+        found = [*self.judge(view, limit).items()]
         try:
-            for node_id, status in self.judge(view, limit).items():
-                await self._update(node_id, lambda node, status=status: replace(node, status=status), leading=True)  # type: ignore[misc]
+            for start in range(0, len(found), BATCH):
+                await self._write(view, found[start : start + BATCH])
         except (Unavailable, NoSpace):
             self.give_all()  # beats may have been as stuck as this
+
+    async def _write(self, view: View, found: Sequence[tuple[str, NodeStatus]]) -> None:
+        """In one commit, or one by one where a loop changed one of the nodes in between."""
+        nodes = [(view.get(Node, id), status) for id, status in found]
+        try:
+            await self._store.commit([Put(replace(n, status=status)) for n, status in nodes if n], leading=True)
+        except VersionConflict:
+            for id, status in found:
+                await self._update(id, lambda node, status=status: replace(node, status=status), leading=True)  # type: ignore[misc]
 
     def wake(self, limit: float) -> None:
         """Look at the clock: a judge that slept much longer than it meant, or could not serve, has not listened."""

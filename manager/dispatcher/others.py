@@ -23,7 +23,7 @@ from manager.store.base import Store
 
 HEARD, ALIVE, LOG = "/shoal/v1/heard", "/shoal/v1/alive", "/shoal/v1/tasks/{id}/log"
 TELL = 1.0  # seconds that the leader may take to take in what was heard
-ASK = 5.0  # seconds that a manager may take to say whether a node's session is alive
+ASK = 3.5  # seconds that a manager may take to say whether a node's session is alive
 CONNECT = 1.0
 SIZE = 4  # bytes before each chunk of a log
 LARGEST = 64 << 20

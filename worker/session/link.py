@@ -20,6 +20,7 @@ from common.model import NodeDescription
 
 PATH = "/shoal/v1/session"
 CLOSE = aiohttp.ClientWSTimeout(ws_close=0.2)  # seconds that a manager may take to say farewell
+DESCRIBE = 5.0  # seconds between looks at the node itself
 LOOKS = 4  # at the silence, within the time that it may last
 
 
@@ -56,10 +57,14 @@ class Link:
 
     async def beat(self, describe: Callable[[], NodeDescription]) -> None:
         """Send signs of life for ever, and the node's description when it has changed."""
-        told = describe()
+        loop = asyncio.get_running_loop()
+        told, looked = describe(), loop.time()
         while True:
             await asyncio.sleep(self.welcome.heartbeat)
             await self.send(wire.Beat())
+            if loop.time() - looked < min(DESCRIBE, 5 * self.welcome.heartbeat):
+                continue
+            looked = loop.time()
             if (now := describe()) != told:
                 told = now
                 await self.send(wire.Report(description=now))

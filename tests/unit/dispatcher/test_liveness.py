@@ -174,6 +174,18 @@ async def test_what_the_leader_could_not_be_told_is_told_later(world: World) -> 
     assert (world.others.told, world.standing.reason) == ([["a", "b"]], "")
 
 
+async def test_without_a_leader_news_wait_for_one_but_not_for_long(world: World) -> None:
+    world.others.leading = None
+    world.liveness.beat("a")
+    await world.liveness.pass_on()
+    assert world.standing.reason == ""
+    world.clock.now += PATIENCE
+    assert world.standing.reason
+    world.others.leading = "10.0.0.1:2377"
+    await world.liveness.pass_on()
+    assert (world.others.told, world.standing.reason) == ([["a"]], "")
+
+
 async def test_a_leader_has_nobody_to_tell(world: World) -> None:
     world.others.leading = ""
     world.liveness.beat("a")
