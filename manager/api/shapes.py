@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from common.model import EPOCH, Network, Node, Service, ServiceSpec, Task, TaskSpec
+from common.model import EPOCH, ContainerSpec, Network, Node, Service, ServiceSpec, Task, TaskSpec
 from manager.specs import resolve
 from manager.store.base import View
 
@@ -78,13 +78,16 @@ def task_spec(spec: TaskSpec, *, defaults: bool = False) -> Json:
     return raw
 
 
+_LOST = TaskSpec(container_spec=ContainerSpec())  # of a task whose service is gone: clients expect a container's
+
+
 def task(view: View, object: Task) -> Json:
     """A task with its spec and its networks, as GET /tasks/{id} gives it."""
     full = resolve(view, object)
     attachments = [_attachment(view, attachment) for attachment in full.networks_attachments]
     raw = builtins(replace(full, networks_attachments=(), endpoint_ports=(), restarts=(), settled_at=None, spec=None))
     raw.pop("SpecVersion", None)
-    raw["Spec"] = task_spec(full.spec or TaskSpec())
+    raw["Spec"] = task_spec(full.spec or _LOST)
     if object.job_iteration is not None and object.slot:
         raw["Slot"] = object.slot - 1  # clients count a job's slots from 0
     raw.setdefault("Labels", {})

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from common.model import Service, Task, TaskState
+from manager.api import shapes
 from tests.unit.manager_api.api import Api
 
 Json = dict[str, Any]
@@ -246,3 +247,10 @@ async def test_logs_need_a_stream(manager: Api) -> None:
     status, message = await manager.refused("GET", "/services/web/logs")
     assert (status, message) == (400, "Bad parameters: you must choose at least one stream")
     assert (await manager.call("GET", "/services/web/logs", stdout="1"))[0] == 200
+
+
+async def test_a_task_that_lost_its_spec_is_still_shown_as_a_containers(manager: Api) -> None:
+    """Docker's client takes it for granted that there is one."""
+    view = manager.store.view()
+    shown = shapes.task(view, Task(id="lost", service_id="gone"))
+    assert "ContainerSpec" in shown["Spec"]
