@@ -18,7 +18,6 @@ import msgspec
 from common import wire
 from common.errors import NotFound, Unavailable
 from common.identity.tls import SERVER_NAME
-from common.model import Node
 from manager.store.base import Store
 
 HEARD, ALIVE, LOG = "/shoal/v1/heard", "/shoal/v1/alive", "/shoal/v1/tasks/{id}/log"
@@ -163,23 +162,3 @@ async def chunks(stream: aiohttp.StreamReader) -> AsyncGenerator[wire.LogChunk, 
                 return
     except (asyncio.IncompleteReadError, aiohttp.ClientError, OSError, msgspec.MsgspecError):
         yield wire.LogChunk(id="", end=True, error="the connection to the manager of the task's node was lost")
-
-
-def others_of(
-    store: Store, node_id: str, leader: Callable[[], str], context: Callable[[], ssl.SSLContext]
-) -> RemoteOthers:
-    """The other managers as the store knows them. `leader`: the leading manager's node id, "" where none is known."""
-
-    def address(id: str) -> str | None:
-        node = store.view().get(Node, id)
-        return (node.manager_status.addr if node and node.manager_status else "") or None
-
-    def leading() -> str | None:
-        id = leader()
-        return "" if id == node_id else address(id)
-
-    def addresses() -> list[str]:
-        managers = (node.id for node in store.view().all(Node) if node.manager_status and node.id != node_id)
-        return [found for found in map(address, managers) if found]
-
-    return RemoteOthers(leading, addresses, context)

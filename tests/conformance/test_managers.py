@@ -23,7 +23,7 @@ from common.model.node import ManagerStatus
 from common.settings import Settings
 from manager.ca.guard import Guard
 from manager.dispatcher import Dispatcher
-from manager.dispatcher.others import others_of
+from manager.dispatcher.others import RemoteOthers
 from manager.store.base import Change, Put
 from manager.store.memory_log import MemoryLog
 from manager.store.store import StateStore, open_store
@@ -47,7 +47,11 @@ class Boss:
         self.name, self.address = name, addresses[name]
         self.tls = Tls(ROOT.identity(name))
         leading = next(iter(addresses))
-        self.others = others_of(store, name, lambda: leading, lambda: self.tls.client)
+        self.others = RemoteOthers(
+            lambda: "" if name == leading else addresses[leading],
+            lambda: [address for other, address in addresses.items() if other != name],
+            lambda: self.tls.client,
+        )
         self.dispatcher = Dispatcher(store, others=self.others)
         self._store = store
         self._stack = AsyncExitStack()
