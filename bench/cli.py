@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from bench.figure import Figure, medians
-from bench.peers import shoal
+from bench.peers import PLAIN, shoal
 
 ROUNDS = 20
 
@@ -28,5 +28,5 @@ def main() -> list[Figure]:
 
 def _time(command: list[str]) -> float:
     begin = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, env=PLAIN, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - begin) * 1000

@@ -19,6 +19,8 @@ from tests.harness.machine import run
 
 IMAGE = "busybox:latest"
 _FAST = Path("/dev/shm")
+# Clients start as users start them: unbuffered output and modules compiled anew at each start are for developers.
+PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 @dataclass

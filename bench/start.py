@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import bare
 from bench.figure import Figure, medians
-from bench.peers import IMAGE, Peer, docker, shoal
+from bench.peers import IMAGE, PLAIN, Peer, docker, shoal
 
 ROUNDS = 20
 REPO = Path(__file__).resolve().parents[1]
@@ -58,5 +58,5 @@ def create_start(peer: Peer) -> float:
 def run_rm(client: list[str]) -> float:
     """Milliseconds of a whole `run --rm IMAGE true`."""
     begin = time.perf_counter()
-    subprocess.run([*client, "run", "--rm", IMAGE, "true"], check=True, cwd=REPO, stdout=subprocess.DEVNULL)
+    subprocess.run([*client, "run", "--rm", IMAGE, "true"], check=True, cwd=REPO, env=PLAIN, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - begin) * 1000
