@@ -26,6 +26,7 @@ from manager.etcd.election import Election, no_leader
 from manager.etcd.follower import Follower
 from manager.etcd.keys import Keys
 from manager.etcd.proposer import Proposer
+from manager.raft.membership import Member
 from manager.store.log import Machine
 
 
@@ -47,7 +48,7 @@ class _Parts(msgspec.Struct, frozen=True):
 
 
 class EtcdLog:
-    """`urls` of etcd's members, `member` this manager's node id."""
+    """`urls` of etcd's members; `member` is this manager's node id, `address` where other nodes reach it."""
 
     def __init__(
         self,
@@ -55,12 +56,14 @@ class EtcdLog:
         prefix: str,
         member: str,
         *,
+        address: str = "",
         context: ssl.SSLContext | None = None,
         options: Options | None = None,
     ) -> None:
         self._urls = urls
         self._keys = Keys(prefix)
         self._member = member
+        self._address = address
         self._context = context
         self._options = options or Options()
         self._parts: _Parts | None = None
@@ -70,7 +73,7 @@ class EtcdLog:
         keys, options = self._keys, self._options
         # Requests give up a little before those who wait for them: they know better what is wrong.
         async with Client(self._urls, self._context, options.patience * 0.8) as client:
-            election = Election(client, keys, self._member, options.ttl)
+            election = Election(client, keys, self._member, self._address, options.ttl)
             proposer = Proposer(client, keys, election, options.patience)
             follower = Follower(client, keys, machine, proposer.applied)
             barriers = Barriers(client, keys, follower, options.patience)
@@ -116,6 +119,28 @@ class EtcdLog:
     def leader(self) -> str:
         """The leading manager's node id, "" where none is known."""
         return self._running().election.leader
+
+    # -- the managers that belong to the cluster, as over Raft (manager/raft/log.py)
+
+    @property
+    def birth(self) -> str:
+        """A manager's disk holds nothing here: it may come and go."""
+        return ""
+
+    async def joined(self) -> None:
+        """A manager belongs to the others as soon as the log runs."""
+
+    def members(self) -> list[Member]:
+        return self._running().election.members()
+
+    async def add(self, id: str, address: str, birth: str = "") -> None:
+        """Let the manager `id`, which listens at `address`, belong to the cluster. Raises Unavailable."""
+        await self._running().election.add(id, address)
+
+    async def remove(self, id: str) -> None:
+        """As leader: take the manager out of the cluster. Raises Unavailable where this manager does not lead, also after
+        it stepped back because `id` is itself."""
+        await self._running().election.remove(id)
 
     def _running(self) -> _Parts:
         if self._parts is None:

@@ -11,11 +11,12 @@ from manager.etcd.client import Client
 from manager.etcd.log import EtcdLog
 
 
-def etcd_log(settings: Settings, node_id: str) -> EtcdLog:
-    """Raises InvalidArgument where address, prefix or certificates are unusable."""
+def etcd_log(settings: Settings, node_id: str, address: str = "") -> EtcdLog:
+    """The log of this node, which listens at `address` for others. Raises InvalidArgument where the store's address, its
+    prefix or the certificates are unusable."""
     check_store(settings.store, settings.store_prefix)
     urls = etcd_urls(settings.store, tls=bool(settings.store_ca))
-    return EtcdLog(urls, settings.store_prefix, node_id, context=_context(settings))
+    return EtcdLog(urls, settings.store_prefix, node_id, address=address, context=_context(settings))
 
 
 def etcd_client(settings: Settings, store: str) -> Client:

@@ -96,6 +96,11 @@ def modified(key: bytes, revision: int) -> Op:
     return {"key": key, "target": "MOD", "mod_revision": str(revision)}
 
 
+def exists(key: bytes) -> Op:
+    """Compare: `key` exists."""
+    return {"key": key, "target": "VERSION", "result": "GREATER", "version": "0"}
+
+
 def put(key: bytes, value: bytes, lease: int = 0) -> Op:
     return {"request_put": {"key": key, "value": value, "lease": str(lease)}}
 

@@ -119,6 +119,31 @@ async def test_writes_of_a_leader_whose_key_is_gone_do_not_count(server: Etcd, p
         assert machine.data == [b"before", b"again"]
 
 
+async def test_managers_enter_themselves_and_are_taken_out_by_the_leader(server: Etcd, prefix: str) -> None:
+    async with replicas(server, prefix, "a") as [(log, _)]:
+        async with replicas(server, prefix, "b", "c") as ((other, _), (third, _)):
+            await eventually(lambda: [m.id for m in log.members() if m.reachable] == ["a", "b", "c"])
+            assert [m.id for m in log.members() if m.leader] == ["a"]
+            with pytest.raises(Unavailable, match="does not lead"):
+                await other.remove("c")
+            await log.remove("c")
+            await eventually(lambda: [m.id for m in log.members()] == ["a", "b"])
+            await third.barrier()  # it may read on, until it is told to go
+            with pytest.raises(Unavailable, match="leads no more"):
+                await log.remove("a")
+            async with asyncio.timeout(5):
+                await other.leadership(True)
+            await other.remove("a")
+            assert not third.is_leader()
+            await other.add("a", "10.0.0.1:2377")
+            await eventually(
+                lambda: [m.address for m in other.members() if m.id == "a" and m.reachable] == ["10.0.0.1:2377"]
+            )
+        async with asyncio.timeout(5):
+            await log.leadership(True)
+        await eventually(lambda: [m.reachable for m in log.members() if m.id == "b"] == [False])
+
+
 async def test_an_entry_larger_than_a_request_is_split(server: Etcd, prefix: str) -> None:
     large = bytes(range(256)) * (5 << 12) + b"end"  # 5 MiB
     async with replicas(server, prefix, "a", "b") as ((one, mine), (other, theirs)):
