@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from common.errors import Conflict
 from common.ids import object_id
 from common.model import Cluster, Network, NetworkSpec, Node, NodeSpec, NodeStatus
 from common.model.node import ManagerStatus
@@ -16,7 +17,9 @@ PREDEFINED = {"com.docker.swarm.predefined": "true"}
 
 
 def seed(view: View, node_id: str, pools: Sequence[str]) -> list[Change]:
-    """What is missing in `view`: the cluster with its address pools, this node as its manager, the networks that always exist."""
+    """What is missing in `view`: the cluster with its address pools, this node as its manager, the networks that always exist.
+    Raises Conflict where the view is another cluster's."""
+    check_ours(view, node_id)
     changes: list[Change] = []
     if not view.count(Cluster):
         cluster = Cluster(id=object_id(), implicit=True, default_addr_pool=[*pools])
@@ -28,6 +31,15 @@ def seed(view: View, node_id: str, pools: Sequence[str]) -> list[Change]:
             spec = NetworkSpec(name=name, driver=name, scope="swarm", labels=PREDEFINED)
             changes.append(Put(Network(id=object_id(), spec=spec)))
     return changes
+
+
+def check_ours(view: View, node_id: str) -> None:
+    """Raises Conflict where the store holds a cluster of which this node is no part: somebody's who uses the same etcd."""
+    if view.count(Cluster) and view.get(Node, node_id) is None:
+        raise Conflict(
+            "the store holds another cluster, of which this node is no part: choose another --store-prefix, "
+            "or join that cluster by `shoal swarm join`"
+        )
 
 
 def manager_node(node_id: str) -> Node:

@@ -18,7 +18,7 @@ from common.settings import Settings
 from manager.api.context import Context
 from manager.api.routes import routes
 from manager.api.server import application, serve
-from manager.bootstrap import seed
+from manager.bootstrap import check_ours, seed
 from manager.dispatcher.dispatcher import Dispatcher
 from manager.driver import Driver
 from manager.loops.all import all_loops
@@ -58,6 +58,7 @@ async def _serve(placed: Settings, settings: Settings, node_id: str) -> None:
 
 
 async def _bootstrap(store: StateStore, node_id: str, pools: Sequence[str]) -> None:
+    check_ours(store.view(), node_id)
     await store.leadership(True)
     await store.commit(seed(store.view(), node_id, pools))
 

@@ -6,7 +6,12 @@ import asyncio
 from pathlib import Path
 
 import aiohttp
+import pytest
 
+from common.errors import Conflict
+from common.identity import IdentityFile
+from common.settings import Settings
+from manager.daemon import run
 from tests.harness.etcd import etcd
 from tests.integration.test_manager import SERVICE, _ask, manager
 
@@ -28,6 +33,17 @@ async def test_a_manager_over_etcd_keeps_its_state_there_and_no_secret_in_the_cl
             assert [service["Spec"]["Name"] for service in await _ask(client, "/services")] == ["web"]
             assert len(await _ask(client, "/tasks")) == 1
             assert (await _ask(client, "/swarm"))["JoinTokens"] == before["JoinTokens"]
+
+
+async def test_a_stranger_does_not_slip_into_a_cluster_by_its_prefix(tmp_path: Path) -> None:
+    with etcd() as server:
+        store = {"store": "etcd://" + server.urls[0].removeprefix("http://")}
+        async with manager(tmp_path, **store):
+            pass
+        IdentityFile(tmp_path / "other").load()
+        settings = Settings(root=tmp_path / "other", state=tmp_path / "state", **store)
+        with pytest.raises(Conflict, match="another cluster, of which this node is no part"):
+            await run(settings, "stranger")
 
 
 async def test_a_running_manager_moves_there_and_back(tmp_path: Path) -> None:
