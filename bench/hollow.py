@@ -20,6 +20,9 @@ from typing import Any
 from bench.client import Client, until
 from bench.figure import Figure
 from bench.hollow_workers import node_id
+from common.identity.identity import first_identity
+from common.identity.start import ManagerStart
+from common.identity.start import encode as encode_start
 from common.model import Node
 from common.settings import Settings, encode
 from manager.raft.log import RaftLog
@@ -42,8 +45,9 @@ def measure(folder: Path, nodes: int, tasks: int) -> list[Figure]:
     settings = Settings(root=folder / "manager", state=folder)
     asyncio.run(_prepare(settings, nodes))
     (folder / "settings.json").write_bytes(encode(settings))
-    command = [sys.executable, "-m", "shoal", "manager", str(folder / "settings.json"), MANAGER, str(os.getpid())]
-    with _process(command, folder / "manager.log") as manager:
+    command = [sys.executable, "-m", "shoal", "manager", str(folder / "settings.json"), str(os.getpid())]
+    start = encode_start(ManagerStart(first_identity(MANAGER)))
+    with _process(command, folder / "manager.log", start) as manager:
         until(settings.manager_socket.exists, PATIENCE)
         client = Client(settings.manager_socket, version="")
         begin = time.monotonic()
@@ -75,9 +79,12 @@ async def _prepare(settings: Settings, nodes: int) -> None:
 
 
 @contextmanager
-def _process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _process(command: list[str], log: Path, told: bytes = b"") -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=REPO, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=REPO, stdin=subprocess.PIPE, stdout=output, stderr=output)
+    assert process.stdin is not None
+    process.stdin.write(told)
+    process.stdin.flush()
     try:
         yield process
     finally:

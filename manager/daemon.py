@@ -7,54 +7,81 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
-from common.errors import Unavailable
-from common.identity import IdentityFile
+from common.identity import Identity
+from common.identity.start import ManagerStart
+from common.identity.tls import Tls
 from common.settings import Settings
 from manager.api.context import Context
-from manager.api.routes import routes
+from manager.api.peers import peers_application, serve_peers
+from manager.api.routes import peer_routes, routes
 from manager.api.server import application, serve
 from manager.bootstrap import check_ours, seed
 from manager.dispatcher.dispatcher import Dispatcher
+from manager.dispatcher.others import RemoteOthers
 from manager.driver import Driver
 from manager.loops.all import all_loops
+from manager.members import Group, Members
 from manager.migration.endpoints import Migration
-from manager.migration.following import live
-from manager.store.log import Log
+from manager.migration.following import ask_others, live
+from manager.opening import log_keys, open_log
 from manager.store.store import StateStore, open_store
 from manager.vault import Vault
 
 log = structlog.get_logger()
 
+Updates = Callable[[], AsyncIterator[Identity]]
 
-async def run(settings: Settings, node_id: str) -> None:
+
+async def run(settings: Settings, start: ManagerStart, updates: Updates) -> None:
     """Serve until cancelled. Raises ShoalError where the store cannot be opened, LoopError where a loop fails."""
-    await live(settings, node_id, lambda placed: _serve(placed, settings, node_id))
+    identity = start.identity
+    tls = Tls(identity) if identity.cluster_id else None
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(_follow(tls, updates), name="identity")
+        await live(
+            settings, identity.node_id, lambda placed: _serve(placed, settings, start, tls), log_keys(start.identity)
+        )
+        following.cancel()
 
 
-async def _serve(placed: Settings, settings: Settings, node_id: str) -> None:
+async def _serve(placed: Settings, settings: Settings, start: ManagerStart, tls: Tls | None) -> None:
     """Serve from the store that holds at present. Raises Moved where the cluster's state went on elsewhere."""
-    async with open_store(_log(placed, node_id)) as store:
+    identity = start.identity
+    assert identity.keys is not None, "a locked node runs no manager"
+    opened = open_log(placed, start, tls)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(opened.log))
         gc.freeze()  # what was loaded lives as long as this process: the collector need not walk it again and again
-        vault = Vault(_cluster_key(settings))
-        dispatcher = Dispatcher(store, vault.open)
-        context = Context(store, dispatcher, vault, node_id, settings.cluster_pools)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_bootstrap(store, node_id, settings.cluster_pools), name="bootstrap")
-            group.create_task(store.until_moved(), name="moved")
-            group.create_task(dispatcher.run(), name="dispatcher")
-            group.create_task(Driver(store, all_loops()).run(), name="driver")
-            migration = Migration(store, settings, node_id)
-            app = application([*dispatcher.routes(), *routes(context), *migration.routes()])
-            app.on_shutdown.append(dispatcher.stop)
-            settings.manager_socket.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
-            async with serve(app, settings.manager_socket):
-                log.info("serving", socket=str(settings.manager_socket), node=node_id)
-                await asyncio.get_running_loop().create_future()
+        vault = Vault(identity.keys.cluster)
+        others = await stack.enter_async_context(_others(opened.group, identity.node_id, tls)) if tls else None
+        dispatcher = Dispatcher(store, vault.open, vault.unlock_key, others)
+        context = Context(store, dispatcher, vault, opened.group, identity.node_id, settings.cluster_pools)
+        migration = Migration(store, settings, identity.node_id)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        group.create_task(store.until_moved(), name="moved")
+        group.create_task(dispatcher.run(), name="dispatcher")
+        group.create_task(Driver(store, all_loops()).run(), name="driver")
+        group.create_task(Members(store, opened.group).run(), name="members")
+        if tls is None:
+            group.create_task(_bootstrap(store, identity.node_id, settings.cluster_pools), name="bootstrap")
+        else:
+            group.create_task(_look_elsewhere(settings, opened.group, identity, tls), name="store's place")
+            ours = [*opened.routes, *dispatcher.routes(), *peer_routes(context), *migration.peer_routes()]
+            peers = peers_application(ours, context, identity.cluster_id)
+            peers.on_shutdown.append(dispatcher.stop)
+            await stack.enter_async_context(serve_peers(peers, identity.listen, tls))
+            await opened.enter()
+        app = application([*dispatcher.routes(), *routes(context), *migration.routes()], store)
+        app.on_shutdown.append(dispatcher.stop)
+        settings.manager_socket.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
+        await stack.enter_async_context(serve(app, settings.manager_socket))
+        log.info("serving", socket=str(settings.manager_socket), node=identity.node_id, peers=identity.listen)
+        await asyncio.get_running_loop().create_future()
 
 
 async def _bootstrap(store: StateStore, node_id: str, pools: Sequence[str]) -> None:
@@ -63,22 +90,32 @@ async def _bootstrap(store: StateStore, node_id: str, pools: Sequence[str]) -> N
     await store.commit(seed(store.view(), node_id, pools))
 
 
-def _cluster_key(settings: Settings) -> bytes:
-    keys = IdentityFile(settings.root).load().keys
-    if keys is None:
-        raise Unavailable("this node's keys are locked")
-    return keys.cluster
+@asynccontextmanager
+async def _others(group: Group, own: str, tls: Tls) -> AsyncIterator[RemoteOthers]:
+    """The other managers, where the group says that they are."""
+
+    def leader() -> str | None:
+        return next(("" if m.id == own else m.address for m in group.members() if m.leader), None)
+
+    def addresses() -> Sequence[str]:
+        return [member.address for member in group.members() if member.id != own and member.address]
+
+    others = RemoteOthers(leader, addresses, lambda: tls.client)
+    async with others.open():
+        yield others
 
 
-def _log(settings: Settings, node_id: str) -> Log:
-    if settings.store == "memory":
-        from manager.store.memory_log import MemoryLog
+async def _look_elsewhere(settings: Settings, group: Group, identity: Identity, tls: Tls) -> None:
+    await ask_others(
+        settings,
+        lambda: [member.address for member in group.members() if member.address] or identity.managers,
+        tls.client,
+        lambda: not any(member.leader for member in group.members()),
+    )
 
-        return MemoryLog()
-    if settings.store == "raft":
-        from manager.raft.log import RaftLog
 
-        return RaftLog(Path(settings.root) / "raft", node_id)
-    from manager.etcd.opening import etcd_log
-
-    return etcd_log(settings, node_id)
+async def _follow(tls: Tls | None, updates: Updates) -> None:
+    """New certificates and roots go into new connections."""
+    async for identity in updates():
+        if tls is not None:
+            tls.reload(identity)

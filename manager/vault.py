@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from common.errors import Unavailable
-from common.model import Secret
+from common.model import Cluster, Secret
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -48,6 +48,10 @@ class Vault:
                 f"secret {secret.spec.name} cannot be opened with this node's cluster key", ("secret", secret.id)
             ) from None
         return msgspec.structs.replace(secret, spec=msgspec.structs.replace(secret.spec, data=data))
+
+    def unlock_key(self, cluster: Cluster) -> str | None:
+        """The key that locks the cluster's managers, None where none does."""
+        return self.unseal(cluster.id, cluster.unlock_key).decode() if cluster.unlock_key else None
 
     @cached_property
     def _cipher(self) -> AESGCM:

@@ -12,8 +12,8 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -21,16 +21,15 @@ import structlog
 
 from common.durable import write_file
 from common.errors import Conflict, ShoalError, Unavailable
-from common.identity import IdentityFile
+from common.identity import Identity, IdentityFile
 from common.log import configure
 from common.settings import Settings, decode, encode
 from shoal.settings import load
+from shoal.supervisor import Supervisor
 
 log = structlog.get_logger()
 _PR_SET_PDEATHSIG = 1
-_RESTART_DELAY = 0.5  # seconds; doubles up to _RESTART_LIMIT while the manager keeps dying
-_RESTART_LIMIT = 10.0
-_STEADY = 60.0  # seconds after which a manager counts as one that did not die at once
+_LINE = 1 << 20  # bytes of an identity in one line, certificates included
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,8 +43,8 @@ def main(argv: Sequence[str]) -> int:
             raise ShoalError("shoald needs root: it makes namespaces, mounts and network interfaces")
         configure(settings.log_level, "shoald")
         with _locked("root", settings.root), _locked("state", settings.state):
-            node_id = IdentityFile(settings.root).load().node_id
-            asyncio.run(_until_signal(_node(settings, node_id)))
+            file = IdentityFile(settings.root)
+            asyncio.run(_until_signal(_node(settings, file, file.load())))
     except ShoalError as error:
         sys.stderr.write(f"shoald: {error.message}\n")
         return 1
@@ -56,66 +55,49 @@ def main(argv: Sequence[str]) -> int:
 
 
 def manager(argv: Sequence[str]) -> int:
-    """The child: `python -m shoal manager SETTINGS-FILE NODE-ID PARENT`. Ends with its parent, however that ends."""
+    """The child: `python -m shoal manager SETTINGS-FILE PARENT`. Ends with its parent, however that ends."""
+    from common.identity.start import decode as decode_start
     from manager.daemon import run
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(argv[2]):  # it ended before it could be watched
+    if os.getppid() != int(argv[1]):  # it ended before it could be watched
         return 0
     settings = decode(Path(argv[0]).read_bytes())
     configure(settings.log_level, "manager")
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as unbuffered:  # the next lines are for _updates
+        line = unbuffered.readline()
+    if not line:
+        return 0
     try:
-        asyncio.run(_until_signal(run(settings, argv[1])))
+        asyncio.run(_until_signal(run(settings, decode_start(line), _updates)))
     except ShoalError as error:
         sys.stderr.write(f"shoal-manager: {error.message}\n")
         return 1
     return 0
 
 
-async def _node(settings: Settings, node_id: str) -> None:
+async def _node(settings: Settings, file: IdentityFile, identity: Identity) -> None:
     from worker.daemon import run
+    from worker.membership.membership import Membership
 
     write_file(settings.state / "settings.json", encode(settings), durable=False)
+    supervisor = Supervisor(settings)
+    membership = Membership(settings, file, identity, supervisor)
+    membership.start()
     async with asyncio.TaskGroup() as group:
-        group.create_task(_keep_manager(settings, node_id), name="manager")
-        await run(settings, node_id)
+        group.create_task(supervisor.run(), name="manager")
+        group.create_task(membership.run(), name="membership")
+        await run(settings, membership)
 
 
-async def _keep_manager(settings: Settings, node_id: str) -> None:
-    """Run the manager child; start it again, with back-off, when it dies; stop it when this task is cancelled."""
-    delay = _RESTART_DELAY
-    command = [
-        sys.executable,
-        "-m",
-        "shoal",
-        "manager",
-        str(settings.state / "settings.json"),
-        node_id,
-        str(os.getpid()),
-    ]
-    while True:
-        started = asyncio.get_running_loop().time()
-        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
-        try:
-            code = await process.wait()
-        except asyncio.CancelledError:
-            await _stop(process, settings.shutdown_timeout)
-            raise
-        if asyncio.get_running_loop().time() - started > _STEADY:
-            delay = _RESTART_DELAY
-        log.error("the manager ended, starting it again", code=code, delay=delay)
-        await asyncio.sleep(delay)
-        delay = min(delay * 2, _RESTART_LIMIT)
+async def _updates() -> AsyncIterator[Identity]:
+    """The identities that the parent tells of while the manager runs."""
+    from common.identity.start import decode as decode_start
 
-
-async def _stop(process: asyncio.subprocess.Process, timeout: float) -> None:
-    with suppress(ProcessLookupError):
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), timeout)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+    reader = asyncio.StreamReader(limit=_LINE)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        yield decode_start(line).identity
 
 
 async def _until_signal(work: Awaitable[None]) -> None:

@@ -14,7 +14,20 @@ import structlog
 from aiohttp import web
 
 from common.settings import Settings
-from worker.api import absent, archive, cluster, containers, execs, images, networks, server, streams, system, volumes
+from worker.api import (
+    absent,
+    archive,
+    cluster,
+    containers,
+    execs,
+    images,
+    networks,
+    server,
+    streams,
+    swarm,
+    system,
+    volumes,
+)
 from worker.api.cluster import Manager
 from worker.api.events import cluster_events
 from worker.api.places import Places
@@ -23,28 +36,29 @@ from worker.engine.events import EventBus
 from worker.engine.execs import Execs
 from worker.engine.node import Engine
 from worker.images.store import LocalImages
+from worker.membership.lifecycle import Lifecycle
+from worker.membership.membership import Membership
 from worker.network.networks import LocalNetworks
 from worker.runtime.conmon import ConmonRuntime
-from worker.session.alone import Alone
 from worker.session.client import Session
 from worker.volumes.local import LocalVolumes
 
 log = structlog.get_logger()
 
 
-async def run(settings: Settings, node_id: str) -> None:
+async def run(settings: Settings, membership: Membership) -> None:
     """Run this node's worker until cancelled."""
     async with AsyncExitStack() as stack:
-        manager = await stack.enter_async_context(Manager(settings))
-        engine = await stack.enter_async_context(_engine(settings, Places(manager, node_id)))
-        app = server.application(_routes(engine, manager, node_id))
+        manager = await stack.enter_async_context(Manager(settings, membership))
+        engine = await stack.enter_async_context(_engine(settings, Places(manager, membership)))
+        app = server.application(_routes(engine, manager, membership))
         async with asyncio.TaskGroup() as group:
             group.create_task(engine.containers.run(), name="containers")
-            group.create_task(Session(engine, Alone(node_id, settings.manager_socket)).run(), name="session")
+            group.create_task(Session(engine, membership).run(), name="session")
             group.create_task(cluster_events(engine.events, manager), name="cluster events")
             async with server.serve(app, settings):
-                engine.events.publish("daemon", "start", node_id, {"name": settings.socket.name})
-                log.info("ready", socket=str(settings.socket), node=node_id)
+                engine.events.publish("daemon", "start", membership.node_id, {"name": settings.socket.name})
+                log.info("ready", socket=str(settings.socket), node=membership.node_id)
                 await asyncio.Event().wait()
 
 
@@ -76,12 +90,13 @@ async def _engine(settings: Settings, places: Places) -> AsyncIterator[Engine]:
         yield parts
 
 
-def _routes(engine: Engine, manager: Manager, node_id: str) -> list[web.RouteDef]:
+def _routes(engine: Engine, manager: Manager, membership: Membership) -> list[web.RouteDef]:
     modules = (archive, containers, execs, images, streams, volumes)
     return [
         *absent.routes(),
         *chain.from_iterable(module.routes(engine) for module in modules),
-        *system.routes(engine, manager, node_id),
+        *system.routes(engine, manager, membership),
         *networks.routes(engine, manager),
+        *swarm.routes(Lifecycle(engine.settings, membership, manager)),
         *cluster.routes(manager),
     ]

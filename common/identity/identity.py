@@ -59,7 +59,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         return begin + (0.5 + SPREAD * share) * (own.not_after - begin)
 
 
+def new_key() -> bytes:
+    """A random key for `Keys`."""
+    return os.urandom(KEY_SIZE)
+
+
 def first_identity(node_id: str = "", cluster_key: bytes = b"") -> Identity:
     """A cluster of one, as at a node's first start."""
-    keys = Keys(cluster=cluster_key or os.urandom(KEY_SIZE))
+    keys = Keys(cluster=cluster_key or new_key())
     return Identity(node_id=node_id or object_id(), keys=keys)

@@ -125,7 +125,7 @@ def _certified(data: bytes) -> Certified:
 async def send(
     method: str, address: str, path: str, context: ssl.SSLContext, body: msgspec.Struct | None = None
 ) -> bytes:
-    """One request on a connection of its own."""
+    """One request to the manager at `address` on a connection of its own: the answer's body."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     data = None if body is None else msgspec.json.encode(body)
     options = {"data": data, "headers": {"Content-Type": "application/json"}, "server_hostname": SERVER_NAME}
@@ -135,11 +135,11 @@ async def send(
             session.request(method, f"https://{address}{path}", **options) as response,  # type: ignore[arg-type]
         ):
             answer = await response.read()
-            if response.status != 200:
+            if response.status >= 300:
                 raise _failure(response.status, answer)
             return answer
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise Unavailable(f"the manager at {address} cannot be asked for a certificate: {_reason(error)}") from None
+        raise Unavailable(f"the manager at {address} cannot be asked: {_reason(error)}") from None
 
 
 async def _send_home(socket: str, path: str, body: msgspec.Struct) -> bytes:

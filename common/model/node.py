@@ -191,6 +191,9 @@ class Cluster(Object, frozen=True, kw_only=True):
     default_addr_pool: list[str] = field(default_factory=lambda: ["10.0.0.0/8"])
     subnet_size: int = 24
     join_secrets: JoinSecrets = JoinSecrets()
+    unlock_key: bytes = (
+        b""  # what managers' keys are sealed with on disk, itself sealed by the Vault; empty without autolock
+    )
     root_ca: RootCA | None = None
     root_rotation: RootRotation | None = None
     removed_nodes: dict[str, datetime] = {}

@@ -11,6 +11,7 @@ from manager.store.base import Change, Store, View
 
 if TYPE_CHECKING:
     from manager.dispatcher.dispatcher import Dispatcher
+    from manager.members import Group
     from manager.vault import Vault
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ class Context:
     store: Store
     dispatcher: Dispatcher
     vault: Vault
+    group: Group
     node_id: str
     pools: Sequence[str]
 

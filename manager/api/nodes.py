@@ -8,7 +8,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from common import http
-from common.errors import Conflict, InvalidArgument, Unsupported, VersionConflict
+from common.errors import Conflict, InvalidArgument, VersionConflict
 from common.filters import Filters
 from common.model import Node, NodeSpec
 from manager.api import shapes
@@ -50,8 +50,8 @@ class Nodes:
             node = self._find(view, request)
             if seen != node.version.index:
                 raise VersionConflict("update out of sequence", ("node", node.id))
-            if spec.role != node.spec.role:
-                _refuse_role(view, node)
+            if node.spec.role == "manager" and spec.role == "worker":
+                refuse_demotion(view, node)
             return [Put(replace(node, spec=spec))], None
 
         await self._context.transact(build)
@@ -62,7 +62,7 @@ class Nodes:
 
         def build(view: View) -> tuple[Sequence[Change], None]:
             node = self._find(view, request)
-            if node.spec.role == "manager":
+            if node.spec.role == "manager" or node.manager_status is not None:
                 raise InvalidArgument(
                     f"node {node.id} is a cluster manager and is a member of the raft cluster. "
                     "It must be demoted to worker before removal"
@@ -87,12 +87,18 @@ def _check(spec: NodeSpec) -> None:
         raise InvalidArgument(f"invalid Availability: {spec.availability!r}: use active, pause or drain")
 
 
-def _refuse_role(view: View, node: Node) -> None:
-    if node.spec.role == "manager":
-        managers = sum(other.spec.role == "manager" for other in view.all(Node))
-        if managers == 1:
-            raise InvalidArgument("attempting to demote the last manager of the swarm")
-    raise Unsupported("changing a node's role is not supported yet: a cluster has one manager")
+def refuse_demotion(view: View, node: Node) -> None:
+    """Raises where the managers that would be left could not decide anything."""
+    others = [other for other in view.all(Node) if other.spec.role == "manager" and other.id != node.id]
+    if not others:
+        raise InvalidArgument("attempting to demote the last manager of the swarm")
+    reachable = [o for o in others if o.manager_status is not None and o.manager_status.reachability == "reachable"]
+    if len(reachable) <= len(others) // 2:
+        raise Conflict(
+            f"without manager {node.id} there would be {len(others)} managers, of whom {len(reachable)} can be reached: "
+            "that is no majority, and nothing could be decided any more. Bring other managers back, or demote them, first",
+            ("node", node.id),
+        )
 
 
 def _check_filters(filters: Filters) -> None:

@@ -9,6 +9,7 @@ from manager.api.context import Context
 from manager.api.events import Events
 from manager.api.guests import Guests
 from manager.api.logs import Logs
+from manager.api.members import Members
 from manager.api.networks import Networks
 from manager.api.nodes import Nodes
 from manager.api.secrets import Secrets
@@ -19,5 +20,11 @@ from manager.ca.endpoints import Certification
 
 
 def routes(context: Context) -> list[web.RouteDef]:
-    parts = (Swarm, Nodes, Services, Tasks, Secrets, Configs, Networks, Guests, Logs, Events, Certification)
+    """For this node, by the UNIX socket."""
+    parts = (Swarm, Nodes, Services, Tasks, Secrets, Configs, Networks, Guests, Logs, Events, Members, Certification)
     return [route for part in parts for route in part(context).routes()]
+
+
+def peer_routes(context: Context) -> list[web.RouteDef]:
+    """For other nodes, by the TLS port."""
+    return Guests(context).routes()

@@ -10,10 +10,22 @@ from pathlib import Path
 from aiohttp import web
 
 from common import http
+from manager.store.base import Store
+
+_OF_THIS_NODE = "/shoal/v1/"  # what this node's own daemon asks needs no quorum
 
 
-def application(routes: Iterable[web.RouteDef]) -> web.Application:
+def application(routes: Iterable[web.RouteDef], store: Store) -> web.Application:
+    """What is read through it is no older than what any manager acknowledged before."""
+
+    @web.middleware
+    async def current(request: web.Request, handler: http.Handler) -> web.StreamResponse:
+        if request.method == "GET" and not request.path.startswith(_OF_THIS_NODE):
+            await store.barrier()
+        return await handler(request)
+
     app = http.application()
+    app.middlewares.append(current)
     app.router.add_routes(routes)
     return app
 

@@ -12,10 +12,11 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from common import http
-from common.errors import NotAcceptable, Unavailable, Unsupported, VersionConflict
+from common.errors import NotAcceptable, Unavailable, VersionConflict
+from common.identity.sealing import make_unlock_key
 from common.identity.tls import Peer
 from common.model import Cluster, ClusterSpec, Config, Network, Node, NodeSpec, Secret, Service, Task
-from common.model.node import JoinSecrets, ManagerStatus
+from common.model.node import EncryptionConfig, JoinSecrets, ManagerStatus
 from manager.api import shapes
 from manager.api.context import Context
 from manager.bootstrap import manager_node, predefined, seed
@@ -27,8 +28,13 @@ from manager.loops.slots import remove
 from manager.specs import task_spec
 from manager.store.base import Change, Delete, Put, Stored, View
 from manager.validation.swarm import InitRequest, check_init, check_spec, with_defaults
+from manager.vault import Vault
 
 PORT = 2377
+NO_LEADER = (
+    "The swarm does not have a leader. It's possible that too few managers are online. "
+    "Make sure more than half of the managers are online."
+)
 
 
 class Swarm:
@@ -39,11 +45,9 @@ class Swarm:
         return [
             web.get("/swarm", self.inspect),
             web.post("/swarm/init", self.init),
-            web.post("/swarm/join", self.join),
             web.post("/swarm/leave", self.leave),
             web.post("/swarm/update", self.update),
             web.get("/swarm/unlockkey", self.unlock_key),
-            web.post("/swarm/unlock", self.unlock),
             web.get("/shoal/v1/swarm-info", self.info),
         ]
 
@@ -57,11 +61,11 @@ class Swarm:
         check_init(given)
         context = self._context
         present = _cluster(context.view)
-        if not present.implicit:
+        if not present.implicit and not given.csr:  # its own daemon asks again where it died before it had the answer
             raise Unavailable(
                 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
             )
-        cluster = founded(_initialized(present, given), context.vault)
+        cluster = locking(founded(_initialized(present, given), context.vault), context.vault)
         own = Peer(context.node_id, "manager", cluster.id)
         certificate = await certify(cluster, context.vault, given.csr, own) if given.csr else ""
 
@@ -73,15 +77,8 @@ class Swarm:
             return http.answer(context.node_id)
         return http.answer(certified(context, cluster, own, certificate))
 
-    async def join(self, _: web.Request) -> web.Response:
-        raise Unsupported("joining another cluster is not supported yet: this node is a cluster of its own")
-
-    async def leave(self, request: web.Request) -> web.Response:
-        if not http.flag(request, "force"):
-            raise Unavailable(
-                "You are attempting to leave the swarm on a node that is participating as a manager. Removing the last "
-                "manager erases all current state of the swarm. Use `--force` to ignore this message."
-            )
+    async def leave(self, _: web.Request) -> web.Response:
+        """A cluster of one that nobody has made begins anew."""
         node_id = self._context.node_id
 
         def build(view: View) -> tuple[Sequence[Change], None]:
@@ -102,6 +99,7 @@ class Swarm:
         if rotated:
             issuing_root(cluster)  # or there is nothing to join
             changed = replace(changed, join_secrets=renewed(changed.join_secrets, self._context.vault, *rotated))
+        changed = locking(changed, self._context.vault, anew=http.flag(request, "rotateManagerUnlockKey"))
         if spec.ca_config != cluster.spec.ca_config:
             await probe(changed, self._context.vault)
 
@@ -114,34 +112,27 @@ class Swarm:
         return http.empty(200)
 
     async def unlock_key(self, _: web.Request) -> web.Response:
-        return http.answer({"UnlockKey": ""})
-
-    async def unlock(self, _: web.Request) -> web.Response:
-        raise Unavailable("swarm is not locked")
+        return http.answer({"UnlockKey": self._context.vault.unlock_key(_cluster(self._context.view)) or ""})
 
     async def info(self, _: web.Request) -> web.Response:
-        """The Swarm part of GET /info."""
+        """What a manager adds to the Swarm part of GET /info."""
         view = self._context.view
         cluster = next(iter(view.all(Cluster)), None)
-        node = view.get(Node, self._context.node_id)
-        if cluster is None or node is None:
-            return http.answer({"LocalNodeState": "pending", "NodeID": self._context.node_id})
-        address = node.status.addr or "127.0.0.1"
-        shown = _shown(cluster)
-        managers = [n for n in view.all(Node) if n.spec.role == "manager"]
+        if cluster is None or view.get(Node, self._context.node_id) is None:
+            return http.answer({"LocalNodeState": "pending"})
+        managers = [node for node in view.all(Node) if node.spec.role == "manager"]
+        leads = any(member.leader for member in self._context.group.members())
         return http.answer(
             {
-                "NodeID": node.id,
-                "NodeAddr": address,
                 "LocalNodeState": "active",
                 "ControlAvailable": True,
-                "Error": "",
+                "Error": "" if leads else NO_LEADER,
                 "RemoteManagers": [
-                    {"NodeID": n.id, "Addr": f"{n.status.addr or '127.0.0.1'}:{PORT}"} for n in managers
+                    {"NodeID": n.id, "Addr": n.manager_status.addr} for n in managers if n.manager_status
                 ],
                 "Nodes": view.count(Node),
                 "Managers": len(managers),
-                "Cluster": shown,
+                "Cluster": _shown(cluster),
             }
         )
 
@@ -157,7 +148,13 @@ def _cluster(view: View) -> Cluster:
 
 def _shown(cluster: Cluster) -> dict[str, Any]:
     hidden = replace(
-        cluster, implicit=False, root_ca=None, root_rotation=None, removed_nodes={}, join_secrets=JoinSecrets()
+        cluster,
+        implicit=False,
+        root_ca=None,
+        root_rotation=None,
+        removed_nodes={},
+        join_secrets=JoinSecrets(),
+        unlock_key=b"",
     )
     raw = shapes.plain(hidden)
     raw["DefaultAddrPool"] = cluster.default_addr_pool
@@ -176,15 +173,30 @@ def _shown(cluster: Cluster) -> dict[str, Any]:
     return raw
 
 
+def locking(cluster: Cluster, vault: Vault, *, anew: bool = False) -> Cluster:
+    """`cluster` with the key that its spec asks for: none, the present one, or (`anew`) another one."""
+    if not cluster.spec.encryption_config.auto_lock_managers:
+        return replace(cluster, unlock_key=b"")
+    if cluster.unlock_key and not anew:
+        return cluster
+    return replace(cluster, unlock_key=vault.seal(cluster.id, make_unlock_key().encode()))
+
+
 def _initialized(cluster: Cluster, given: InitRequest) -> Cluster:
     return replace(
         cluster,
         implicit=False,
-        spec=with_defaults(given.spec),
+        spec=_spec(given),
         data_path_port=given.data_path_port or cluster.data_path_port,
         default_addr_pool=given.default_addr_pool or cluster.default_addr_pool,
         subnet_size=given.subnet_size or cluster.subnet_size,
     )
+
+
+def _spec(given: InitRequest) -> ClusterSpec:
+    spec = with_defaults(given.spec)
+    autolock = given.auto_lock_managers or spec.encryption_config.auto_lock_managers
+    return replace(spec, encryption_config=EncryptionConfig(auto_lock_managers=autolock))
 
 
 def _own_node(view: View, node_id: str, given: InitRequest) -> list[Change]:

@@ -47,8 +47,6 @@ def with_defaults(spec: ClusterSpec) -> ClusterSpec:
 
 def check_init(given: InitRequest) -> None:
     check_spec(with_defaults(given.spec))
-    if given.auto_lock_managers or given.spec.encryption_config.auto_lock_managers:
-        raise Unsupported("locking managers with a key is not supported yet: leave autolock off")
     if given.availability not in ("", "active", "pause", "drain"):
         raise InvalidArgument(f"invalid Availability: {given.availability!r}: use active, pause or drain")
     if given.data_path_port and not 1024 <= given.data_path_port <= 49151:
@@ -68,8 +66,6 @@ def check_spec(spec: ClusterSpec) -> None:
     _check_ca(spec.ca_config)
     if spec.dispatcher.heartbeat_period <= 0:
         raise InvalidArgument("dispatcher: heartbeat period must be greater than zero")
-    if spec.encryption_config.auto_lock_managers:
-        raise Unsupported("locking managers with a key is not supported yet: leave autolock off")
 
 
 def _check_ca(config: CAConfig) -> None:

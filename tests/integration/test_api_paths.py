@@ -98,7 +98,7 @@ POST   /swarm/join                       400
 POST   /swarm/leave                      503
 POST   /swarm/update?version=1           409
 GET    /swarm/unlockkey                  200
-POST   /swarm/unlock                     503
+POST   /swarm/unlock                     409
 GET    /services                         200
 POST   /services/create                  400
 GET    /services/nope                    404

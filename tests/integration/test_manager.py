@@ -10,10 +10,14 @@ from typing import Any
 
 import aiohttp
 
+from common.identity import Identity
+from common.identity.identity import first_identity
+from common.identity.start import ManagerStart
 from common.settings import Settings
 from manager.daemon import run
 
 NODE = "node0"
+KEY = bytes(range(32))
 SERVICE = {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "busybox"}}}
 
 
@@ -21,7 +25,8 @@ SERVICE = {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "busybox"}
 async def manager(folder: Path, **options: Any) -> AsyncIterator[aiohttp.ClientSession]:
     settings = Settings(root=folder / "root", state=folder / "state", **options)
     settings.root.mkdir(exist_ok=True)
-    running = asyncio.ensure_future(run(settings, NODE))
+    start = ManagerStart(first_identity(NODE, KEY))
+    running = asyncio.ensure_future(run(settings, start, _no_updates))
     connector = aiohttp.UnixConnector(str(settings.manager_socket))
     try:
         async with aiohttp.ClientSession(base_url="http://manager", connector=connector) as client:
@@ -34,6 +39,11 @@ async def manager(folder: Path, **options: Any) -> AsyncIterator[aiohttp.ClientS
         with suppress(asyncio.CancelledError):
             await running
     assert not settings.manager_socket.exists()
+
+
+async def _no_updates() -> AsyncIterator[Identity]:
+    for identity in ():
+        yield identity
 
 
 async def _ask(client: aiohttp.ClientSession, path: str) -> Any:

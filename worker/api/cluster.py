@@ -16,6 +16,7 @@ from aiohttp import web
 from common.errors import Unavailable, error_of
 from common.settings import Settings
 from worker.api.http import version
+from worker.membership.membership import Membership
 
 T = TypeVar("T")
 _PREFIXES = ("swarm", "nodes", "services", "tasks", "secrets", "configs", "shoal/v1/cluster")
@@ -25,10 +26,14 @@ _HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "host", "con
 
 
 class Manager:
-    """A client of the manager's API over its UNIX socket; one per daemon, used as an async context manager."""
+    """A client of the manager's API over its UNIX socket; one per daemon, used as an async context manager.
 
-    def __init__(self, settings: Settings) -> None:
+    On a node without a manager only `ask_any` finds one.
+    """
+
+    def __init__(self, settings: Settings, membership: Membership) -> None:
         self._path = str(settings.manager_socket)
+        self._membership = membership
         self._session: aiohttp.ClientSession | None = None
         self._lost = False  # it was waited for in vain: look-ups do without it at once until it answers again
 
@@ -48,7 +53,9 @@ class Manager:
         return self._session.request(method, f"http://manager{path}", **options)
 
     async def get(self, path: str, default: Any, **params: str) -> Any:
-        """The JSON at `path`, or `default` where the manager does not come or refuses."""
+        """The JSON at `path`, or `default` where there is no manager here, or it does not come, or it refuses."""
+        if not self._membership.manages:
+            return default
         try:
             return await self._patiently(lambda: self._get(path, default, params), again=not self._lost)
         except Unavailable:
@@ -77,8 +84,27 @@ class Manager:
             raise error_of(response.status, msgspec.json.decode(data)["message"])
         return data
 
+    async def ask_any(self, method: str, path: str, body: msgspec.Struct, *, wait: bool = True) -> bytes:
+        """The answer of this node's manager or, where it has none, of another node's. Raises what the manager raised."""
+        if self._membership.manages:
+            return await self.ask(method, path, body, wait=wait)
+        return await self._membership.ask_managers(method, path, body)
+
+    async def up(self) -> None:
+        """Return once the manager answers, also one that is only being started."""
+        while True:
+            try:
+                async with self.request("GET", "/shoal/v1/swarm-info") as response:
+                    if response.status == 200:
+                        return
+            except (aiohttp.ClientError, OSError):
+                pass
+            await asyncio.sleep(_RETRY)
+
     async def forward(self, request: web.Request, path: str | None = None) -> web.StreamResponse:
-        """Hand a client's request on and stream the answer back. Raises Unavailable."""
+        """Hand a client's request on and stream the answer back. Raises Unavailable, also on a node without a manager."""
+        if refusal := self._membership.refusal():
+            raise Unavailable(refusal)
         path = path or "/" + request.match_info["cluster_path"]
         return await self._patiently(lambda: self._forward(request, path))
 

@@ -17,23 +17,19 @@ from worker.api.cluster import Manager
 from worker.api.events import Events
 from worker.api.http import ENGINE_API, MIN_API
 from worker.engine.node import Engine
+from worker.membership.membership import Membership
 
-_PING = {
-    "Cache-Control": "no-cache, no-store, must-revalidate",
-    "Pragma": "no-cache",
-    "Swarm": "active/manager",
-    "Builder-Version": "1",
-}
+_PING = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache", "Builder-Version": "1"}
 ENGINE_VERSION = "28.2.2"  # the Docker Engine whose API this is; clients look at it
 
 
 class System:
     """The handlers, with what they need: the engine, the manager and this node's id."""
 
-    def __init__(self, engine: Engine, manager: Manager, node_id: str) -> None:
+    def __init__(self, engine: Engine, manager: Manager, membership: Membership) -> None:
         self._engine = engine
         self._manager = manager
-        self._node_id = node_id
+        self._membership = membership
         self._events = Events(engine.events)
 
     def routes(self) -> list[web.RouteDef]:
@@ -49,7 +45,7 @@ class System:
 
     async def ping(self, request: web.Request) -> web.Response:
         text = "" if request.method == "HEAD" else "OK"
-        return web.Response(text=text, headers=_PING, content_type="text/plain")
+        return web.Response(text=text, headers=_PING | {"Swarm": self._membership.state()}, content_type="text/plain")
 
     async def version(self, _: web.Request) -> web.Response:
         kernel = platform.release()
@@ -90,8 +86,7 @@ class System:
     async def info(self, _: web.Request) -> web.Response:
         engine = self._engine
         states = [c.state.status for c in engine.containers.list()]
-        swarm = await self._manager.get("/shoal/v1/swarm-info", {"LocalNodeState": "pending", "NodeID": self._node_id})
-        facts: dict[str, Any] = await asyncio.to_thread(host.info, engine.settings, self._node_id)
+        facts: dict[str, Any] = await asyncio.to_thread(host.info, engine.settings, self._membership.node_id)
         facts |= {
             "Containers": len(states),
             "ContainersRunning": states.count("running"),
@@ -100,10 +95,17 @@ class System:
             "Images": engine.images.count(),
             "NEventsListener": self._events.listeners,
             "ServerVersion": ENGINE_VERSION,
-            "Swarm": swarm,
+            "Swarm": await self._swarm(),
             "SystemTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         }
         return http.answer(facts)
+
+    async def _swarm(self) -> dict[str, Any]:
+        known = self._membership.info()
+        if not self._membership.manages:
+            return known
+        told: dict[str, Any] = await self._manager.get("/shoal/v1/swarm-info", {"LocalNodeState": "pending"})
+        return known | told
 
     async def disk_usage(self, request: web.Request) -> web.Response:
         asked = set(request.query.getall("type", []))
@@ -132,5 +134,5 @@ class System:
         return http.answer({"Status": "Login Succeeded", "IdentityToken": ""})
 
 
-def routes(engine: Engine, manager: Manager, node_id: str) -> list[web.RouteDef]:
-    return System(engine, manager, node_id).routes()
+def routes(engine: Engine, manager: Manager, membership: Membership) -> list[web.RouteDef]:
+    return System(engine, manager, membership).routes()

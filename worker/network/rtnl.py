@@ -16,7 +16,7 @@ import msgspec
 from worker.network.netlink import CREATE, EXCL, REPLACE, Message, Socket, attribute, attributes, nested, text, u8, u32
 
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
-_NEWADDR, _NEWROUTE, _GETROUTE = 20, 24, 26
+_NEWADDR, _GETADDR, _NEWROUTE, _GETROUTE = 20, 22, 24, 26
 _IFINFO = struct.Struct("=BxHiII")
 _UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
@@ -155,3 +155,18 @@ def routed_subnets(sock: Socket) -> Iterator[Subnet]:
             address = ip_address(destination)
             if not address.is_link_local and not address.is_multicast:
                 yield IPv4Network((destination, length)) if address.version == 4 else IPv6Network((destination, length))
+
+
+def link_names(sock: Socket) -> dict[int, str]:
+    """All links of the namespace: index → name."""
+    found = (_link(payload) for payload in sock.dump(Message(_GETLINK, _ifinfo())))
+    return {link.index: link.name for link in found}
+
+
+def addresses(sock: Socket) -> Iterator[tuple[int, Address]]:
+    """(link's index, address) of all global addresses of the namespace, both families."""
+    for payload in sock.dump(Message(_GETADDR, struct.pack("=BBBBi", 0, 0, 0, 0, 0))):
+        _, _, _, scope, index = struct.unpack_from("=BBBBi", payload)
+        found = attributes(payload[8:])
+        if scope == 0:
+            yield index, ip_address(found.get(2) or found[1])  # IFA_LOCAL, where there is none IFA_ADDRESS

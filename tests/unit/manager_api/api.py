@@ -16,6 +16,7 @@ from manager.api.server import application
 from manager.bootstrap import seed
 from manager.dispatcher.dispatcher import Dispatcher
 from manager.loops.all import all_loops
+from manager.members import Alone
 from manager.store.memory_log import MemoryLog
 from manager.store.store import StateStore, open_store
 from manager.vault import Vault
@@ -68,8 +69,8 @@ async def api() -> AsyncIterator[Api]:
     async with open_store(MemoryLog()) as store:
         await store.commit(seed(store.view(), NODE, POOLS))
         vault = Vault(bytes(32))
-        context = Context(store, Dispatcher(store), vault, NODE, POOLS)
-        async with TestClient(TestServer(application(routes(context)))) as client:
+        context = Context(store, Dispatcher(store), vault, Alone(NODE), NODE, POOLS)
+        async with TestClient(TestServer(application(routes(context), store))) as client:
             made = Api(store, client, vault)
             await made.settle()
             yield made
