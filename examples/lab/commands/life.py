@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from examples.lab.commands.base import HOSTS, root
-from examples.lab.hosts import Host, Lab
+from examples.lab.hosts import Lab
 from examples.lab.layout import Folder
 
 
@@ -15,7 +15,7 @@ from examples.lab.layout import Folder
 def start(folder: Folder, hosts: str) -> None:
     """Boot HOSTS that are off, start their shoald where none runs, and wait until it answers."""
     lab = Lab.open(folder)
-    lab.each(Host.start, lab.some(hosts))
+    lab.each(lambda host: host.start(), lab.some(hosts))
 
 
 @root.command(examples="lab stop manager1", epilog=HOSTS)
@@ -24,7 +24,7 @@ def start(folder: Folder, hosts: str) -> None:
 def stop(folder: Folder, hosts: str) -> None:
     """End the shoald of HOSTS cleanly (SIGTERM); their containers run on."""
     lab = Lab.open(folder)
-    lab.each(Host.stop, lab.some(hosts))
+    lab.each(lambda host: host.stop(), lab.some(hosts))
 
 
 @root.command(examples="lab restart manager1\nlab restart workers", epilog=HOSTS)
@@ -33,8 +33,8 @@ def stop(folder: Folder, hosts: str) -> None:
 def restart(folder: Folder, hosts: str) -> None:
     """End the shoald of HOSTS cleanly and start it again."""
     lab = Lab.open(folder)
-    lab.each(Host.stop, lab.some(hosts))
-    lab.each(Host.start, lab.some(hosts))
+    lab.each(lambda host: host.stop(), lab.some(hosts))
+    lab.each(lambda host: host.start(), lab.some(hosts))
 
 
 @root.command(examples="lab kill manager1\nlab kill worker1,worker2", epilog=HOSTS)

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ class VmHost(Host):
             timeout=_BOOT,
         )
         self._on()
-        terminal = ["-tt"] if len(command) == 1 and command[0].endswith("sh") else []
+        terminal = ["-t"] if len(command) == 1 and command[0].endswith("sh") and sys.stdin.isatty() else []
         return self._ssh(*terminal, f"root@{self.ip}", "--", *map(shlex.quote, command))
 
     def _ssh(self, *arguments: str) -> list[str]:
