@@ -136,7 +136,8 @@ class VmHost(Host):
             return self.init is None or (self._machine.up() and self.answers())
 
         until(settled, f"{self.name} answers; the end of its log:\n{self.tail()}", timeout=timeout, every=0.2)
-        self._on()
+        if self.init is None:
+            raise LabError(f"{self.name} has ended; its console ended so:\n{self._machine.said()}")
 
     def stop(self, timeout: float = 120) -> None:
         if self.state() == "running":
