@@ -95,7 +95,7 @@ async def _others(group: Group, own: str, tls: Tls) -> AsyncIterator[RemoteOther
     """The other managers, where the group says that they are."""
 
     def leader() -> str | None:
-        return next(("" if m.id == own else m.address for m in group.members() if m.leader), None)
+        return next(("" if m.id == own else m.address or None for m in group.members() if m.leader), None)
 
     def addresses() -> Sequence[str]:
         return [member.address for member in group.members() if member.id != own and member.address]

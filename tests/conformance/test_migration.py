@@ -65,7 +65,7 @@ class Member:
             group = await stack.enter_async_context(asyncio.TaskGroup())
             group.create_task(store.until_moved())
             routes = Migration(store, self.settings, self.id).routes()
-            self.server = await stack.enter_async_context(TestServer(application(routes)))
+            self.server = await stack.enter_async_context(TestServer(application(routes, store)))
             self.store = store
             try:
                 await asyncio.get_running_loop().create_future()

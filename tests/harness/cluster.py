@@ -13,7 +13,6 @@ from tests.harness.daemon import Daemon, daemon
 from tests.harness.wait import until
 
 PORT = 2377
-FAST = ("--dispatcher-heartbeat", "2s")  # a dead node is noticed after this
 
 
 class Team:

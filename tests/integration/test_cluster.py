@@ -15,7 +15,7 @@ from tests.harness.wait import until
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Team]:
     """Three managers and a worker."""
-    with team(3, 1, "--dispatcher-heartbeat", "2s") as made:
+    with team(3, 1) as made:
         for one in made.daemons:
             one.docker("load", "-i", str(busybox_archive()))
         yield made
