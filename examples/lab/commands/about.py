@@ -43,15 +43,15 @@ def _size(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @root.command(
-    examples="lab up\nlab up -m 1 -w 4\nlab up --vms -m 3 -w 2\nlab --name other up -m 5 -w 0 -- --log-level debug"
+    examples="lab up\nlab up -m 1 -w 4\nlab up --vms -m 3 -w 2\nlab --name other up -m 5 -w 0 --no-cluster -- --log-level debug"
 )
 @_size
 @click.option("--image/--no-image", "load", default=True, help="Load the image of examples/hello on every host")
-@click.option("--cluster/--no-cluster", "form", default=False, help="Make the hosts one cluster, or leave each its own")
+@click.option("--cluster/--no-cluster", "form", default=True, help="Make the hosts one cluster, or leave each its own")
 @click.argument("flags", nargs=-1)
 @click.pass_obj
 def up(folder: Folder, /, load: bool, form: bool, flags: tuple[str, ...], **size: Any) -> None:
-    """Make the lab, start a shoald on every host, and (with --cluster) form a cluster. FLAGS are given to each shoald."""
+    """Make the lab, start a shoald on every host, and form a cluster. FLAGS are given to each shoald."""
     _show(_make(folder, _blueprint(folder, **size, flags=list(flags)), load=load, form=form))
 
 
