@@ -16,6 +16,8 @@ from examples.lab.processes import until
 
 IMAGE = "hello:latest"
 SERVICE, NEXT = "scenario-web", "scenario-next"
+# The image's health check would have the first word on when a task runs, five seconds after its start.
+_CREATE = ("service", "create", "--detach", "--no-resolve-image", "--no-healthcheck")
 _BOLD, _PLAIN = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
 
 
@@ -51,17 +53,7 @@ class Scenario(Generic[B]):
     def deploy(self) -> None:
         say(f"Deploy {self.replicas} replicas")
         self.show_nodes()
-        self.cluster.ask(
-            "service",
-            "create",
-            "--detach",
-            "--no-resolve-image",
-            "--name",
-            SERVICE,
-            "--replicas",
-            str(self.replicas),
-            IMAGE,
-        )
+        self.cluster.ask(*_CREATE, "--name", SERVICE, "--replicas", str(self.replicas), IMAGE)
         self.note("service create → all replicas run", self.cluster.until_running(SERVICE, self.replicas))
         self.show_tasks()
 
@@ -87,9 +79,7 @@ class Scenario(Generic[B]):
     def _create_next(self, dead: B) -> bool:
         """A name that is taken is an acknowledgement too: of an earlier attempt that was given up."""
         try:
-            self.cluster.ask(
-                "service", "create", "--detach", "--no-resolve-image", "--name", NEXT, IMAGE, timeout=2, without=[dead]
-            )
+            self.cluster.ask(*_CREATE, "--name", NEXT, IMAGE, timeout=2, without=[dead])
         except LabError as error:
             return "already" in str(error) or "conflicts" in str(error)
         return True
