@@ -100,10 +100,12 @@ class Scenario(Generic[B]):
 
     def bring_back(self, *dead: B) -> None:
         say(f"Boot {' and '.join(machine.name for machine in dead)} again")
+        started = time.monotonic()
         for machine in dead:
             machine.start()
-        self.note("booted → all nodes are ready again", self.cluster.until_ready(timeout=60))
-        self.note("… and the service is whole", self.cluster.until_running(SERVICE, self.replicas))
+        self.cluster.until_ready(timeout=60)
+        self.cluster.until_running(SERVICE, self.replicas)
+        self.note("switched on → all nodes are ready again, the service is whole", time.monotonic() - started)
         self.show_nodes()
 
     def clear(self) -> None:
