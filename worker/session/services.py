@@ -68,10 +68,13 @@ class ServiceNetworks:
         self._changed.set()
 
     async def _apply(self, wanted: Assignments) -> bool:
-        """False where a part failed: the others are done all the same."""
-        steps = [partial(self._networks.ensure, network) for network in wanted.networks.values()]
+        """False where a part failed: the others are done all the same.
+
+        What nobody needs goes first: new networks may have its subnets, those of a cluster just joined do.
+        """
+        steps = [partial(self._networks.forget_idle, self._needed)]
+        steps += [partial(self._networks.ensure, network) for network in wanted.networks.values()]
         steps.append(partial(self._program, wanted.endpoints))
-        steps.append(partial(self._networks.forget_idle, self._needed))
         return all([await _try(step) for step in steps])
 
     def _needed(self) -> set[str]:

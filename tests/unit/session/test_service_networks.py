@@ -25,9 +25,10 @@ def assignments(*networks: str) -> Assignments:
 
 
 class SlowNetworks:
-    """A ClusterNetworks that programs when `open` says so. `broken`: networks that cannot come."""
+    """A ClusterNetworks that programs when `open` says so. `broken`: networks that cannot come. `room`: for how many there is."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = 9) -> None:
+        self.room = room
         self.open = asyncio.Event()
         self.open.set()
         self.broken: set[str] = set()
@@ -38,7 +39,7 @@ class SlowNetworks:
         return []
 
     async def ensure(self, network: Network) -> None:
-        if network.id in self.broken:
+        if network.id in self.broken or (network.id not in self.known and len(self.known) >= self.room):
             raise Conflict("its subnet is in use")
         if network.id not in self.known:
             self.known.append(network.id)
@@ -99,4 +100,16 @@ async def test_a_network_goes_once_nothing_needs_it() -> None:
         in_use.clear()
         followed.look_again()
         await eventually(lambda: networks.known == [])
+        running.cancel()
+
+
+async def test_a_network_takes_the_place_of_one_that_nothing_needs() -> None:
+    networks = SlowNetworks(room=1)
+    async with asyncio.TaskGroup() as group:
+        followed = ServiceNetworks(networks, set)
+        running = group.create_task(followed.run())
+        for id in ("n1", "n2"):
+            followed.update(assignments(id))
+            await followed.caught_up()
+            assert networks.known == [id]
         running.cancel()
