@@ -13,21 +13,21 @@ from typing import Any
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=300)
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(300)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
 
 class Client:
     """Raises RuntimeError with the answer where a request fails. A manager's own socket knows no `version`."""
 
-    def __init__(self, path: Path, version: str = "1.41") -> None:
-        self._connection = _Connection(path)
+    def __init__(self, path: Path, version: str = "1.41", *, timeout: float = 300) -> None:
+        self._connection = _Connection(path, timeout)
         self._prefix = f"/v{version}" if version else ""
 
     def get(self, path: str, **filters: list[str]) -> Any:

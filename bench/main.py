@@ -10,7 +10,19 @@ from collections.abc import Sequence
 
 from bench.figure import Figure, line, table
 
-NAMES = ("start", "service", "memory", "api", "cli", "consensus", "managers", "etcd_log", "scheduler", "hollow")
+NAMES = (
+    "start",
+    "service",
+    "memory",
+    "api",
+    "cli",
+    "consensus",
+    "managers",
+    "etcd_log",
+    "scheduler",
+    "hollow",
+    "failover",
+)
 
 
 def main(arguments: Sequence[str]) -> int:
