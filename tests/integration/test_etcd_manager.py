@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,6 +16,8 @@ from common.settings import Settings
 from manager.daemon import run
 from tests.harness.etcd import etcd
 from tests.integration.test_manager import SERVICE, _ask, manager
+
+STORE = "/shoal/v1/cluster/store"
 
 
 async def test_a_manager_over_etcd_keeps_its_state_there_and_no_secret_in_the_clear(tmp_path: Path) -> None:
@@ -31,7 +35,7 @@ async def test_a_manager_over_etcd_keeps_its_state_there_and_no_secret_in_the_cl
         assert not (tmp_path / "root" / "raft").exists()
         async with manager(tmp_path, **store) as client:
             assert [service["Spec"]["Name"] for service in await _ask(client, "/services")] == ["web"]
-            assert len(await _ask(client, "/tasks")) == 1
+            await _until(client, "/tasks", lambda tasks: len(tasks) == 1)
             assert (await _ask(client, "/swarm"))["JoinTokens"] == before["JoinTokens"]
 
 
@@ -56,7 +60,7 @@ async def test_a_running_manager_moves_there_and_back(tmp_path: Path) -> None:
             for number, (to, prefix) in enumerate(((store, "/shoal/moved"), ("raft", "")), 1):
                 async with client.post("/shoal/v1/cluster/migrate", json={"store": to, "prefix": prefix}) as response:
                     assert response.status == 200, await response.text()
-                await _served(client, number)
+                await _until(client, STORE, lambda place, number=number: place["number"] >= number)  # type: ignore[misc]
                 assert (await _ask(client, "/swarm"))["JoinTokens"] == before["JoinTokens"]
                 name = {"Name": f"after{number}"}
                 async with client.post("/services/create", json=SERVICE | name) as response:
@@ -65,14 +69,13 @@ async def test_a_running_manager_moves_there_and_back(tmp_path: Path) -> None:
         async with manager(tmp_path) as client:
             names = {service["Spec"]["Name"] for service in await _ask(client, "/services")}
             assert names == {"web", "after1", "after2"}
-            assert len(await _ask(client, "/tasks")) == 3
+            await _until(client, "/tasks", lambda tasks: len(tasks) == 3)
 
 
-async def _served(client: aiohttp.ClientSession, number: int) -> None:
-    """Return once the manager serves from where it went by its move `number`."""
+async def _until(client: aiohttp.ClientSession, path: str, wanted: Callable[[Any], bool]) -> None:
     async with asyncio.timeout(15):
         while True:
-            place = await _ask(client, "/shoal/v1/cluster/store")
-            if place is not None and place["number"] >= number:
+            answer = await _ask(client, path)
+            if answer is not None and wanted(answer):
                 return
             await asyncio.sleep(0.02)
