@@ -12,9 +12,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
+from common.errors import Conflict
 from common.identity import Identity
 from common.identity.start import ManagerStart
 from common.identity.tls import Tls
+from common.model import Cluster
 from common.settings import Settings
 from manager.api.context import Context
 from manager.api.peers import peers_application, serve_peers
@@ -27,7 +29,8 @@ from manager.driver import Driver
 from manager.loops.all import all_loops
 from manager.members import Group, Members
 from manager.migration.endpoints import Migration
-from manager.migration.following import ask_others, live
+from manager.migration.following import Elsewhere, ask_others, live
+from manager.migration.places import Place
 from manager.opening import log_keys, open_log
 from manager.store.store import StateStore, open_store
 from manager.vault import Vault
@@ -70,7 +73,7 @@ async def _serve(placed: Settings, settings: Settings, start: ManagerStart, tls:
         if tls is None:
             group.create_task(_bootstrap(store, identity.node_id, settings.cluster_pools), name="bootstrap")
         else:
-            group.create_task(_look_elsewhere(settings, opened.group, identity, tls), name="store's place")
+            group.create_task(_look_elsewhere(settings, store, opened.group, identity, tls), name="store's place")
             ours = [*opened.routes, *dispatcher.routes(), *peer_routes(context), *migration.peer_routes()]
             peers = peers_application(ours, context, identity.cluster_id)
             peers.on_shutdown.append(dispatcher.stop)
@@ -85,7 +88,11 @@ async def _serve(placed: Settings, settings: Settings, start: ManagerStart, tls:
 
 
 async def _bootstrap(store: StateStore, node_id: str, pools: Sequence[str]) -> None:
-    check_ours(store.view(), node_id)
+    try:
+        check_ours(store.view(), node_id)
+    except Conflict as error:  # it may mean to join that cluster: until then it is one of its own
+        log.warning("this node keeps its own state by itself", reason=error.message)
+        raise Elsewhere(Place("raft")) from None
     await store.leadership(True)
     await store.commit(seed(store.view(), node_id, pools))
 
@@ -105,12 +112,16 @@ async def _others(group: Group, own: str, tls: Tls) -> AsyncIterator[RemoteOther
         yield others
 
 
-async def _look_elsewhere(settings: Settings, group: Group, identity: Identity, tls: Tls) -> None:
+async def _look_elsewhere(settings: Settings, store: StateStore, group: Group, identity: Identity, tls: Tls) -> None:
+    def lost() -> bool:
+        led = any(member.leader for member in group.members())
+        return not led or store.view().get(Cluster, identity.cluster_id) is None
+
     await ask_others(
         settings,
-        lambda: [member.address for member in group.members() if member.address] or identity.managers,
+        lambda: {*(m.address for m in group.members()), *identity.managers} - {"", identity.advertise},
         tls.client,
-        lambda: not any(member.leader for member in group.members()),
+        lost,
     )
 
 

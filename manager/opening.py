@@ -31,16 +31,16 @@ class Opened(NamedTuple):
 
 def open_log(settings: Settings, start: ManagerStart, tls: Tls | None) -> Opened:
     """The log that the settings name. Raises InvalidArgument where they name none."""
-    alone = Alone(start.identity.node_id)
     if settings.store == "memory":
         from manager.store.memory_log import MemoryLog
 
-        return Opened(MemoryLog(), alone)
+        return Opened(MemoryLog(), Alone(start.identity.node_id))
     if settings.store == "raft":
         return _raft(Path(settings.root) / "raft", start, tls)
     from manager.etcd.opening import etcd_log
 
-    return Opened(etcd_log(settings, start.identity.node_id), alone)
+    log = etcd_log(settings, start.identity.node_id, start.identity.advertise)
+    return Opened(log, log)
 
 
 def log_keys(identity: Identity) -> Sequence[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -48,16 +48,16 @@ async def live(
 
 
 async def ask_others(
-    settings: Settings, managers: Callable[[], Sequence[str]], context: ssl.SSLContext, lost: Callable[[], bool]
+    settings: Settings, managers: Callable[[], Iterable[str]], context: ssl.SSLContext, lost: Callable[[], bool]
 ) -> None:
-    """While this manager is `lost`, as one that slept through a move is (a Raft log without a leader), ask the other
-    managers (host:port) where the state lies, for ever. Raises Elsewhere."""
+    """While this manager is `lost`, as one that slept through a move is (a Raft log without a leader), or one whose settings
+    do not know where its cluster's state lies, ask the other managers (host:port), for ever. Raises Elsewhere."""
     own = present_place(settings)
     while True:
         await asyncio.sleep(ASKING)
         for address in managers() if lost() else ():
             place = await _asked(address, context)
-            if place is not None and place.number > own.number:
+            if place is not None and place.number >= own.number and place != own:
                 raise Elsewhere(place)
 
 

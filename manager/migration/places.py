@@ -9,13 +9,14 @@ from msgspec.structs import replace
 
 from common.durable import write_file
 from common.settings import Settings
+from common.store_address import ETCD
 from manager.store.move import Move
 
 FILE = Path("swarm") / "store"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """`store` and `prefix` as in the settings; `number` counts the cluster's moves."""
+    """`store` as in the settings, and for etcd the `prefix`; `number` counts the cluster's moves."""
 
     store: str
     prefix: str = ""
@@ -25,7 +26,7 @@ class Place(msgspec.Struct, frozen=True):
 def present_place(settings: Settings) -> Place:
     path = settings.root / FILE
     if not path.exists():
-        return Place(settings.store, settings.store_prefix)
+        return Place(settings.store, settings.store_prefix if settings.store.startswith(ETCD) else "")
     return msgspec.json.decode(path.read_bytes(), type=Place)
 
 

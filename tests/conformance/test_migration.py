@@ -301,5 +301,5 @@ async def test_a_log_that_was_left_takes_nothing_more_over_its_snapshots_too(tmp
 
 def test_places_are_plain_files(tmp_path: Path) -> None:
     settings = Settings(root=tmp_path)
-    assert present_place(settings) == Place("raft", "/shoal")
+    assert present_place(settings) == Place("raft")
     assert msgspec.json.encode(Place("raft")) == b'{"store":"raft","prefix":"","number":0}'

@@ -8,12 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
-from common.errors import Conflict
-from common.identity import IdentityFile
-from common.settings import Settings
-from manager.daemon import run
 from tests.harness.etcd import etcd
 from tests.integration.test_manager import SERVICE, _ask, manager
 
@@ -40,14 +35,19 @@ async def test_a_manager_over_etcd_keeps_its_state_there_and_no_secret_in_the_cl
 
 
 async def test_a_stranger_does_not_slip_into_a_cluster_by_its_prefix(tmp_path: Path) -> None:
+    """It stays a cluster of its own until it joins that one."""
     with etcd() as server:
         store = {"store": "etcd://" + server.urls[0].removeprefix("http://")}
-        async with manager(tmp_path, **store):
-            pass
-        IdentityFile(tmp_path / "other").load()
-        settings = Settings(root=tmp_path / "other", state=tmp_path / "state", **store)
-        with pytest.raises(Conflict, match="another cluster, of which this node is no part"):
-            await run(settings, "stranger")
+        ours, other = tmp_path / "ours", tmp_path / "other"
+        ours.mkdir()
+        other.mkdir()
+        async with manager(ours, **store) as client:
+            async with client.post("/services/create", json=SERVICE) as response:
+                assert response.status == 201
+            async with manager(other, node="stranger", **store) as stranger:
+                assert await _ask(stranger, "/services") == []
+                assert (await _ask(stranger, STORE))["store"] == "raft"
+            assert len(await _ask(client, "/nodes")) == 1
 
 
 async def test_a_running_manager_moves_there_and_back(tmp_path: Path) -> None:

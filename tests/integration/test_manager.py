@@ -22,10 +22,10 @@ SERVICE = {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": "busybox"}
 
 
 @asynccontextmanager
-async def manager(folder: Path, **options: Any) -> AsyncIterator[aiohttp.ClientSession]:
+async def manager(folder: Path, node: str = NODE, **options: Any) -> AsyncIterator[aiohttp.ClientSession]:
     settings = Settings(root=folder / "root", state=folder / "state", **options)
     settings.root.mkdir(exist_ok=True)
-    start = ManagerStart(first_identity(NODE, KEY))
+    start = ManagerStart(first_identity(node, KEY))
     running = asyncio.ensure_future(run(settings, start, _no_updates))
     connector = aiohttp.UnixConnector(str(settings.manager_socket))
     try:

@@ -33,6 +33,7 @@ from worker.membership.base import ManagerProcess
 log = structlog.get_logger()
 RETRY = (0.2, 60.0)  # seconds: first and longest pause between two tries to renew
 OF_MANAGERS = ("raft",)  # folders below the root that belong to a manager of one cluster
+PLACE = "swarm/store"  # where that cluster's state moved to (manager/migration/places.py)
 
 
 class Membership:
@@ -179,6 +180,7 @@ class Membership:
     def _wipe(self) -> None:
         for name in OF_MANAGERS:
             shutil.rmtree(self._settings.root / name, ignore_errors=True)
+        (self._settings.root / PLACE).unlink(missing_ok=True)
 
     # -- what it does by itself
 
