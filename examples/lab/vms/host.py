@@ -189,10 +189,3 @@ class VmHost(Host):
 
     def discard(self) -> None:
         shutil.rmtree(self._machine.folder.parent, ignore_errors=True)
-
-    def power_off(self, timeout: float = 120) -> None:
-        """Shut the machine down in order, containers too."""
-        process = self._on()
-        self.run("kill", "-USR2", "1")
-        until(lambda: not process.alive(), f"{self.name} has shut down", timeout=timeout)
-        self.kill()
