@@ -13,6 +13,7 @@ from manager.raft.core import Core, Snapshot
 from manager.raft.storage import Storage
 from manager.store.log import Machine
 
+BEHIND = 5  # times `every`: how many entries stay at most for followers that are behind
 PAUSE = 100  # ticks before another try after the disk was full
 
 
@@ -72,4 +73,10 @@ class Compactor:
         except NoSpace:
             self._not_before = now + PAUSE
             return
-        self._core.compact(snapshot, self._keep)
+        self._core.compact(snapshot, self._kept(snapshot))
+
+    def _kept(self, snapshot: Snapshot) -> int:
+        """How many entries stay: as leader so many, within bounds, that nobody who follows needs yet another snapshot."""
+        progress = self._core.state.progress.values()
+        held = [max(each.match, each.snapshot) for each in progress if each.active]
+        return min(max(self._keep, snapshot.index - min(held, default=snapshot.index)), BEHIND * self._every)

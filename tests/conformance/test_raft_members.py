@@ -169,6 +169,24 @@ async def test_a_member_whose_disk_was_lost_is_added_anew(group: Group) -> None:
     assert len(group.machines["c"].data) == 31
 
 
+async def test_a_member_catches_up_while_the_log_is_cut_again_and_again(group: Group) -> None:
+    await group.start("a")
+    await group.write("a", *numbered("early", 200))
+
+    async def write() -> None:
+        for number in range(100_000):
+            await group.logs["a"].propose(b"busy %d" % number)
+
+    writing = asyncio.ensure_future(write())
+    before = group.logs["a"].numbers().snapshot
+    for id in ("b", "c"):
+        await asyncio.wait_for(group.join(id), 10)
+    await eventually(lambda: group.logs["a"].numbers().snapshot > before)
+    writing.cancel()
+    await group.logs["a"].barrier()
+    await group.equal()
+
+
 async def test_a_lost_disk_cannot_be_replaced_without_a_quorum(group: Group) -> None:
     await group.begin("a", "b")
     await group.stop("b")
