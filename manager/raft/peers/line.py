@@ -13,11 +13,12 @@ import msgspec
 import structlog
 
 from manager.raft.core import Message, Propose, encode_message
+from manager.raft.core.messages import Append
 from manager.raft.peers.wire import FRAME, LARGEST, PROTOCOL, STREAM, Hello, decode_welcome, encode, pack
 
 LIMIT = 4096  # messages that wait; the oldest are dropped, as the network might have
 CONNECT = 1.5  # seconds for a connection with its greeting
-LINGER = 2  # turns of the loop: the news of a commit travels with the entry that its proposer proposes next
+LINGER = 2  # turns of the loop that the news of a commit waits for the entry that its proposer proposes next
 BACKOFF = 0.05, 0.8  # seconds between tries: the first pause, and the longest
 LOST = (aiohttp.ClientError, OSError, TimeoutError, ssl.SSLError, msgspec.MsgspecError)
 
@@ -122,11 +123,16 @@ class Line:
     async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
             await self._some.wait()
-            for _ in range(LINGER):
-                await asyncio.sleep(0)
+            await self._linger()
             if self._greeted != self._greet()[1]:
                 return  # it, or this member, lives another life meanwhile
             await socket.send_bytes(self._frame())
+
+    async def _linger(self) -> None:
+        for _ in range(LINGER):
+            if not all(isinstance(message, Append) and not message.entries for message in self._queue):
+                return
+            await asyncio.sleep(0)
 
     def _frame(self) -> bytes:
         messages: list[bytes] = []
