@@ -53,7 +53,7 @@ class RaftLog:
         try:
             core = await self._load(storage, machine)
             node = Node(core, storage, machine, self._transport, self._options, (self._address, self._birth))
-            async with self._transport.run(self._birth, node.deliver), asyncio.TaskGroup() as group:
+            async with self._transport.run(self._birth, node.deliver, node.lost), asyncio.TaskGroup() as group:
                 group.create_task(node.run())
                 self._node = node
                 try:

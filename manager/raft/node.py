@@ -107,6 +107,10 @@ class Node:
                 self._failure = failure  # whoever brought the message is not to blame
             self._wake.set()
 
+    def lost(self, id: str) -> None:
+        """The line from `id` broke."""
+        self._core.lost_sight(id)
+
     def is_leader(self) -> bool:
         return self._leading.is_set()
 

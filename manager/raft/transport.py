@@ -11,8 +11,11 @@ from manager.raft.core import Config, InstallSnapshot, Message
 
 
 class Transport(Protocol):
-    def run(self, birth: str, deliver: Callable[[Message], None]) -> AbstractAsyncContextManager[None]:
-        """Carry messages as long as the context is open, and `deliver` what is for this member in this life (`birth`)."""
+    def run(
+        self, birth: str, deliver: Callable[[Message], None], lost: Callable[[str], None]
+    ) -> AbstractAsyncContextManager[None]:
+        """Carry messages as long as the context is open, and `deliver` what is for this member in this life (`birth`);
+        `lost` is told of members whose line to this one broke."""
 
     def members(self, config: Config) -> None:
         """These are the members now, and this is where they listen."""
@@ -28,7 +31,9 @@ class Transport(Protocol):
 class NoTransport:
     """For a group of one, which has nobody to talk to."""
 
-    def run(self, birth: str, deliver: Callable[[Message], None]) -> AbstractAsyncContextManager[None]:
+    def run(
+        self, birth: str, deliver: Callable[[Message], None], lost: Callable[[str], None]
+    ) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 
     def members(self, config: Config) -> None:

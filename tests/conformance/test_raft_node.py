@@ -34,7 +34,9 @@ class Network:
     def send(self, message: Message) -> None:
         asyncio.get_running_loop().call_soon(self._deliver, message)
 
-    def run(self, birth: str, deliver: Callable[[Message], None]) -> AbstractAsyncContextManager[None]:
+    def run(
+        self, birth: str, deliver: Callable[[Message], None], lost: Callable[[str], None]
+    ) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 
     def members(self, config: Config) -> None:

@@ -30,6 +30,7 @@ class Pair:
     def __init__(self, network: TlsNetwork) -> None:
         self.network = network
         self.got: dict[str, list[Message]] = {"a": [], "b": []}
+        self.lost: list[str] = []  # of whom b lost sight
         addresses = {id: network.address(id) for id in "ab"}
         self.config = Config(frozenset("ab"), addresses=addresses, births={"a": "1", "b": "2"})
         self.a, self.b = network.transport("a"), network.transport("b")
@@ -50,7 +51,10 @@ async def network() -> AsyncIterator[TlsNetwork]:
 @pytest.fixture
 async def pair(network: TlsNetwork) -> AsyncIterator[Pair]:
     made = Pair(network)
-    async with made.a.run("1", made.got["a"].append), made.b.run("2", made.got["b"].append):
+    async with (
+        made.a.run("1", made.got["a"].append, [].append),
+        made.b.run("2", made.got["b"].append, made.lost.append),
+    ):
         made.a.members(made.config)
         yield made
 
@@ -83,6 +87,7 @@ async def test_a_line_that_breaks_is_made_anew(pair: Pair) -> None:
     await pair.connected()
     for stream in list(pair.b._streams):
         await stream.close()
+    assert pair.lost == ["a"]
 
     def again() -> bool:
         pair.a.send(beat(1))

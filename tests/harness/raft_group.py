@@ -34,7 +34,9 @@ class Line:
         self.births: dict[str, str] = {}
 
     @asynccontextmanager
-    async def run(self, birth: str, deliver: Callable[[Message], None]) -> AsyncIterator[None]:
+    async def run(
+        self, birth: str, deliver: Callable[[Message], None], lost: Callable[[str], None]
+    ) -> AsyncIterator[None]:
         self._network.up[self._member] = birth, deliver
         try:
             yield
@@ -87,12 +89,14 @@ class Reached(Peers):
         super().__init__(member, network.address(member), context=lambda: tls.client, identify=node_id)
         self._network = network
 
-    def run(self, birth: str, deliver: Callable[[Message], None]) -> AbstractAsyncContextManager[None]:
+    def run(
+        self, birth: str, deliver: Callable[[Message], None], lost: Callable[[str], None]
+    ) -> AbstractAsyncContextManager[None]:
         def take(message: Message) -> None:
             if not self._network.cuts(message):
                 deliver(message)
 
-        return super().run(birth, take)
+        return super().run(birth, take, lost)
 
     def send(self, message: Message) -> None:
         if not self._network.cuts(message):

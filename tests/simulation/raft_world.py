@@ -135,7 +135,19 @@ class World:
         if up:
             member = self.rng.choice(leaders if leaders and self.rng.random() < 0.3 else up)
             member.crash()
+            self._lose_sight(member.id)
             self.after(self.rng.randrange(1, 600), None, lambda: self._restart(member))
+
+    def _lose_sight(self, id: str) -> None:
+        """Those who had a line to a member notice that it broke, or not."""
+        for other in self.members.values():
+            if other.core is not None and self.rng.random() < 0.5:
+                other.core.lost_sight(id)
+                other.pump()
+
+    def break_lines(self) -> None:
+        """Though nobody died."""
+        self._lose_sight(self.rng.choice([*self.members]))
 
     def _restart(self, member: Member) -> None:
         if not member.up:
@@ -242,7 +254,12 @@ class World:
     def ordeal(self, steps: int) -> None:
         """Clients at work while everything goes wrong."""
         acts: list[Callable[[], Any]] = [self.write] * 40 + [self.read] * 20
-        acts += [self.crash] * 2 + [self.partition] * 2 + [self.heal] * 3 + [self.slow_disk, self.transfer]
+        acts += (
+            [self.crash] * 2
+            + [self.partition] * 2
+            + [self.heal] * 3
+            + [self.slow_disk, self.transfer, self.break_lines]
+        )
         acts += [self.change] * (2 if self.rng.random() < 0.7 else 5) + [self.skew] * 2
         acts += [self.lose_disk] * self.rng.choice((0, 1))
         for _ in range(steps):

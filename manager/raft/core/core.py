@@ -33,6 +33,10 @@ class Core:
         if self.state.role is not Role.LEADER:
             election.campaign(self.state)
 
+    def lost_sight(self, of: str) -> None:
+        """The line to `of` broke, as it does when a process dies: if it led, do not wait for it as long as for a silent one."""
+        election.lost_sight(self.state, of)
+
     def step(self, message: m.Message) -> None:
         """Take in a message, in whatever order, however often, however late."""
         if self._current(message):

@@ -14,6 +14,13 @@ def tick(state: State) -> None:
         campaign(state)
 
 
+def lost_sight(state: State, of: str) -> None:
+    """Void its lease and stand within three ticks, unless it is heard of again."""
+    if state.role is Role.FOLLOWER and state.leader == of:
+        soon = state.patience - 1 - state.rng.randrange(3)
+        state.elapsed = max(state.elapsed, state.settings.election, soon)
+
+
 def campaign(state: State) -> None:
     """Ask first whether an election could be won."""
     if state.id not in state.config.voters:

@@ -47,6 +47,7 @@ class Life(msgspec.Struct, frozen=True):
 
     birth: str
     deliver: Callable[[Message], None]
+    lost: Callable[[str], None]
     session: aiohttp.ClientSession
     group: asyncio.TaskGroup
 
@@ -97,10 +98,12 @@ class Peers:
     # -- Transport
 
     @asynccontextmanager
-    async def run(self, birth: str, deliver: Callable[[Message], None]) -> AsyncIterator[None]:
+    async def run(
+        self, birth: str, deliver: Callable[[Message], None], lost: Callable[[str], None]
+    ) -> AsyncIterator[None]:
         connector = aiohttp.TCPConnector(limit=0, socket_factory=_socket)
         async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
-            self._life = Life(birth, deliver, session, group)
+            self._life = Life(birth, deliver, lost, session, group)
             try:
                 yield
             finally:
@@ -194,8 +197,13 @@ class Peers:
         except TimeoutError:
             await stream.close()
         finally:
-            del self._streams[stream]
+            self._ended(stream)
         return stream
+
+    def _ended(self, stream: web.WebSocketResponse) -> None:
+        sender = self._streams.pop(stream)
+        if self._life is not None and sender and sender not in self._streams.values():
+            self._life.lost(sender)
 
     def _refuse(self, sender: str, reason: str) -> None:
         self._counts.refused += 1
