@@ -83,7 +83,7 @@ class Storage:
             reset = ready.snapshot.index
         if self._wal.is_full:
             self._wal.roll(self._hard_state)
-        self._wal.append(Record(ready.hard_state, ready.entries, reset))
+        self._wal.append(Record(ready.hard_state, ready.entries, reset, ready.cut))
         self._hard_state = ready.hard_state
         if ready.snapshot is not None:
             self._release(ready.snapshot.index)
@@ -143,6 +143,8 @@ class Storage:
 def _replay(entries: list[Entry], record: Record, folder: Path) -> None:
     if record.reset >= 0:
         entries.clear()
+    if record.cut >= 0 and entries:
+        del entries[max(record.cut - entries[0].index + 1, 0) :]
     if not record.entries:
         return
     first = record.entries[0].index

@@ -30,11 +30,13 @@ _HEADER = struct.Struct("<4sII")
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
-    """`entries` replace all from the first one's index on. `reset`: the log starts anew behind a snapshot at this index."""
+    """`entries` replace all from the first one's index on. `reset`: the log starts anew behind a snapshot at this index.
+    `cut`: before that, all behind this index is forgotten."""
 
     hard_state: HardState
     entries: list[Entry] = []
     reset: int = -1
+    cut: int = -1
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -16,6 +16,8 @@ import pytest
 
 from common.errors import Conflict, NoSpace, ShoalError, Unavailable
 from manager.raft import disk, wal
+from manager.raft.core import Config, Entry, HardState, Ready
+from manager.raft.storage import Storage
 from manager.store.log import Log
 from tests.harness.logs import KINDS, Recorder, opener, raft
 
@@ -182,6 +184,27 @@ async def test_a_damaged_snapshot_is_refused_in_a_sentence(tmp_path: Path) -> No
     path.write_bytes(data)
     with pytest.raises(ShoalError, match=r"snapshot .* is damaged"):
         await put(raft(tmp_path), Recorder())
+
+
+def test_what_is_cut_off_the_log_stays_forgotten(tmp_path: Path) -> None:
+    def reopened(*readies: Ready) -> list[Entry]:
+        storage = Storage(tmp_path)
+        storage.open()
+        entries = storage.load(Config(frozenset(["one"]))).entries
+        for ready in readies:
+            storage.save(ready)
+        storage.close()
+        return entries
+
+    def ready(cut: int, *entries: Entry) -> Ready:
+        return Ready([], True, HardState(2, "", 1), None, list(entries), [], [], [], [], cut)
+
+    first = [Entry(index, 1, b"x") for index in range(1, 6)]
+    reopened(ready(-1, *first))
+    assert reopened(ready(3)) == first
+    assert reopened(ready(2, Entry(3, 2, b"y"))) == first[:3]
+    assert reopened(ready(0)) == [*first[:2], Entry(3, 2, b"y")]
+    assert reopened() == []
 
 
 async def test_a_half_written_snapshot_does_no_harm(tmp_path: Path) -> None:

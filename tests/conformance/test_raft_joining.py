@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from manager.raft.core import Settings
 from manager.raft.joining import become_member, route
-from tests.harness.raft_group import Group, TlsNetwork, node_id
+from tests.harness.raft_group import OPTIONS, Group, TlsNetwork, node_id
 
 IDS = ("a", "b", "c")
 
@@ -71,3 +73,14 @@ async def test_a_lost_disk_is_noticed_by_its_birth(group: Group, network: TlsNet
     await join(group, network, "c", "b")
     await group.equal()
     assert group.machines["c"].data == [b"x"]
+
+
+async def test_a_dead_leader_is_noticed_by_its_broken_lines(tmp_path: Path, network: TlsNetwork) -> None:
+    """Elections by silence would take a minute here."""
+    patient = replace(OPTIONS, tick=0.1, core=Settings(election=600, heartbeat=1))
+    group = Group(tmp_path, network, patient)
+    await group.begin("a", "b", "c")
+    await group.kill("a")
+    await group.write(await group.leader(), b"led by another")
+    for id in list(group.logs):
+        await group.kill(id)

@@ -14,13 +14,14 @@ class Checks:
         self.votes: dict[tuple[str, int], str] = {}
         self.entries: dict[tuple[int, int], tuple[Entry, int]] = {}  # (index, term) → entry, term before it
         self.committed: dict[int, Entry] = {}
+        self.committed_in: dict[int, int] = {}  # index → the term in which that was first seen
         self.applied: dict[int, Entry] = {}
 
     def vote(self, voter: str, term: int, candidate: str) -> None:
         """One vote per member and term, whatever it forgot."""
         assert self.votes.setdefault((voter, term), candidate) == candidate, f"{voter} votes twice in term {term}"
 
-    def apply(self, entry: Entry) -> None:
+    def apply(self, entry: Entry, term: int) -> None:
         """State machine safety: all apply the same entry at the same index."""
         assert self.applied.setdefault(entry.index, entry) == entry, (
             f"two different entries are applied at {entry.index}"
@@ -28,6 +29,7 @@ class Checks:
         assert self.committed.setdefault(entry.index, entry) == entry, (
             f"what is applied at {entry.index} is not committed"
         )
+        self.committed_in.setdefault(entry.index, term)
 
     def validate(self, members: Iterable[Member]) -> None:
         for member in members:
@@ -50,6 +52,7 @@ class Checks:
             if entry.index <= log.commit:
                 first = self.committed.setdefault(entry.index, entry)
                 assert first == entry, f"{member.id} commits another entry at {entry.index}"
+                self.committed_in.setdefault(entry.index, member.core.state.term)
             before = entry.term
 
     def _validate_leader(self, member: Member) -> None:
@@ -59,7 +62,7 @@ class Checks:
         assert state.role is Role.LEADER
         for index in range(state.log.offset + 1, max(self.committed, default=0) + 1):
             entry = self.committed.get(index)
-            if entry is not None and entry.term < state.term:
+            if entry is not None and self.committed_in[index] < state.term:
                 assert state.log.term(index) == entry.term, f"leader {member.id} lacks the committed entry {index}"
 
 

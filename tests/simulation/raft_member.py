@@ -49,6 +49,8 @@ class Disk:
         if ready.snapshot is not None:
             self.snapshot = ready.snapshot
             self.entries = []
+        if ready.cut >= 0:
+            self.entries = [entry for entry in self.entries if entry.index <= ready.cut]
         if ready.entries:
             first = ready.entries[0].index
             self.entries = [entry for entry in self.entries if entry.index < first] + ready.entries
@@ -194,8 +196,9 @@ class Member:
         self.world.carry(message)
 
     def _apply(self, entry: Entry) -> None:
+        assert self.core is not None
         assert entry.index == self.applied + 1, "an entry is applied out of order"
-        self.world.checks.apply(entry)
+        self.world.checks.apply(entry, self.core.state.term)
         self.applied = entry.index
         if entry.kind is EntryKind.DATA:
             self.machine.apply(entry)

@@ -97,7 +97,8 @@ class Core:
         if state.role is Role.LEADER:
             replication.flush(state)
         entries = state.log.slice(state.log.stable + 1, state.log.last + 1)
-        must_persist = bool(entries or state.incoming_snapshot or self._duty_changed())
+        cut = state.log.take_dropped()
+        must_persist = bool(entries or state.incoming_snapshot or self._duty_changed() or cut >= 0)
         committed = state.log.take_committed()
         if not (state.outbox or must_persist or committed or state.read_states):
             return None
@@ -113,6 +114,7 @@ class Core:
             to_self=[x for x in outbox if x.to == state.id],
             committed=committed,
             reads=read_states,
+            cut=cut,
         )
         state.incoming_snapshot = None
         return ready

@@ -15,10 +15,11 @@ def tick(state: State) -> None:
 
 
 def lost_sight(state: State, of: str) -> None:
-    """Void its lease and stand within three ticks, unless it is heard of again."""
-    if state.role is Role.FOLLOWER and state.leader == of:
-        soon = state.patience - 1 - state.rng.randrange(3)
-        state.elapsed = max(state.elapsed, state.settings.election, soon)
+    """Void its lease and stand soon, unless it is heard of again; one after the other, so that votes are not split."""
+    if state.role is Role.FOLLOWER and state.leader == of and state.id in state.config.voters:
+        rank = sorted(state.config.voters - {of}).index(state.id)
+        state.elapsed = state.settings.election
+        state.patience = state.settings.election + 1 + 3 * rank
 
 
 def campaign(state: State) -> None:

@@ -19,6 +19,7 @@ class EntryLog:
         self._offset_term = snapshot.term
         self._entries = [entry for entry in entries if entry.index > snapshot.index]
         self.stable = self.last
+        self._dropped = -1
         self.commit = snapshot.index
         self.handed = snapshot.index  # committed entries up to here have left in a Ready
 
@@ -69,8 +70,15 @@ class EntryLog:
                 return
 
     def drop_uncommitted(self) -> None:
-        """Forget all behind the commit index. On the disk it stays until other entries take its place."""
-        self._cut(self.commit + 1)
+        """Forget all behind the commit index."""
+        if self.last > self.commit:
+            self._cut(self.commit + 1)
+            self._dropped = self.commit
+
+    def take_dropped(self) -> int:
+        """The index behind which the disk has to forget what it has, too; -1 where nothing was dropped since."""
+        dropped, self._dropped = self._dropped, -1
+        return dropped
 
     def _cut(self, index: int) -> None:
         if index <= self.last:

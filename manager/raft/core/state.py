@@ -44,7 +44,8 @@ class Ready(msgspec.Struct, frozen=True):
     """What the driver does next, in this order: send `messages`; write `snapshot`, `hard_state` and `entries` durably, as
     one, where `must_persist`; hand the snapshot to the machine; call persisted(); send `replies`; apply `committed`.
 
-    `entries` replace everything on disk from the first one's index on.
+    `entries` replace everything on disk from the first one's index on; `cut` (-1: nothing) says behind which index the disk
+    forgets what it has, before that.
     """
 
     messages: list[Message]
@@ -56,6 +57,7 @@ class Ready(msgspec.Struct, frozen=True):
     to_self: list[Message]
     committed: list[Entry]
     reads: list[ReadState]
+    cut: int = -1
 
 
 class PendingRead(msgspec.Struct):

@@ -209,6 +209,8 @@ def show_persisted(ready: Ready) -> str:
     parts = [f"term {state.term} vote {state.vote or '-'} commit {state.commit}"]
     if ready.snapshot is not None:
         parts.append(f"snapshot {ready.snapshot.index}/{ready.snapshot.term}")
+    if ready.cut >= 0:
+        parts.append(f"nothing behind {ready.cut}")
     return " ".join([*parts, *map(show_entry, ready.entries)])
 
 
