@@ -2,6 +2,7 @@
 
 The manager is a process of its own, as the launcher starts it (Raft log with a quorum of one, on disk); the workers share
 one process (hollow_workers.py). Time is from the creation of the first service until the API counts all tasks as running.
+Beyond a thousand nodes that one process gets more time for its signs of life than a worker of its own would need.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from bench.client import Client, until
 from bench.figure import Figure
 from bench.hollow_workers import node_id
 from common.identity.identity import first_identity
 from common.identity.start import ManagerStart
 from common.identity.start import encode as encode_start
-from common.model import Node
+from common.model import SECOND, Cluster, Node
+from common.model.node import DispatcherConfig
 from common.settings import Settings, encode
+from manager.bootstrap import seed
 from manager.raft.log import RaftLog
 from manager.store.base import Put
 from manager.store.store import open_store
@@ -75,6 +80,10 @@ def measure(folder: Path, nodes: int, tasks: int) -> list[Figure]:
 async def _prepare(settings: Settings, nodes: int) -> None:
     """The nodes have joined before the measurement begins."""
     async with open_store(RaftLog(settings.root / "raft", MANAGER)) as store:
+        await store.commit(seed(store.view(), MANAGER, settings.cluster_pools))
+        [cluster] = store.view().all(Cluster)
+        dispatcher = DispatcherConfig(heartbeat_period=5 * SECOND * max(1, nodes // 1000))
+        await store.commit([Put(replace(cluster, spec=replace(cluster.spec, dispatcher=dispatcher)))])
         await store.commit([Put(Node(id=node_id(number))) for number in range(nodes)])
 
 
