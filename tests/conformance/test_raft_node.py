@@ -155,10 +155,10 @@ async def test_the_rest_goes_on_without_the_leader_and_it_catches_up_by_a_snapsh
     await group.stop(old)
     new = await group.leader()
     for round in range(5):
-        await write(group, new, 20, lambda n, round=round: f"later {round} {n}")  # type: ignore[misc]
+        await write(group, new, 60, lambda n, round=round: f"later {round} {n}")  # type: ignore[misc]
     group.start(old)
     await group.equal()
-    assert len(group.machines[old].data) == 105
+    assert len(group.machines[old].data) == 305
     assert group.machines[old].restored > 0
 
 
