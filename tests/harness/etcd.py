@@ -29,13 +29,16 @@ _starter = ThreadPoolExecutor(1, thread_name_prefix="etcd-starter")
 class EtcdMember:
     """One etcd process. `start` after `kill` goes on with its data."""
 
-    def __init__(self, name: str, folder: Path, peers: dict[str, str], client: str, flags: tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, folder: Path, peers: dict[str, str], client: str, flags: tuple[str, ...], netns: str
+    ) -> None:
         self.name = name
         self.url = client
+        self._inside = ["nsenter", f"--net=/run/netns/{netns}", "--"] if netns else []
         self._folder = folder
         self._log = folder.with_suffix(".log")
         self._command = [
-            "etcd", "--name", name, "--data-dir", str(folder),
+            *self._inside, "etcd", "--name", name, "--data-dir", str(folder),
             "--listen-client-urls", client, "--advertise-client-urls", client,
             "--listen-peer-urls", peers[name], "--initial-advertise-peer-urls", peers[name],
             "--initial-cluster", ",".join(f"{member}={url}" for member, url in peers.items()),
@@ -72,9 +75,19 @@ class EtcdMember:
     def call(
         self, path: str, body: dict[str, Any], timeout: float = 5, context: ssl.SSLContext | None = None
     ) -> dict[str, Any]:
+        if self._inside:
+            return self._call_inside(path, body, timeout)
         request = urllib.request.Request(self.url + path, json.dumps(body).encode())
         with urllib.request.urlopen(request, timeout=timeout, context=context) as answer:
             told: dict[str, Any] = json.loads(answer.read())
+        return told
+
+    def _call_inside(self, path: str, body: dict[str, Any], timeout: float) -> dict[str, Any]:
+        command = [*self._inside, "curl", "-sf", "-m", str(timeout), "-d", json.dumps(body), self.url + path]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode:
+            raise ConnectionError(f"curl ended with {done.returncode}")
+        told: dict[str, Any] = json.loads(done.stdout)
         return told
 
     def healthy(self, context: ssl.SSLContext | None = None) -> bool:
@@ -116,6 +129,11 @@ class Etcd:
         return [member.url for member in self.members]
 
     @property
+    def store(self) -> str:
+        """The address as Shoal's settings have it."""
+        return "etcd://" + ",".join(url.partition("://")[2] for url in self.urls)
+
+    @property
     def leader(self) -> EtcdMember:
         return until(lambda: next((m for m in self.members if m.leads()), None), "etcd has a leader")  # type: ignore[return-value]
 
@@ -133,13 +151,15 @@ class Etcd:
 
 
 @contextmanager
-def etcd(size: int = 1, *flags: str, scheme: str = "http", where: Path = _FAST) -> Iterator[Etcd]:
-    """A running cluster of `size` members with their data in `where`; `flags` go to each."""
+def etcd(size: int = 1, *flags: str, scheme: str = "http", where: Path = _FAST, netns: str = "") -> Iterator[Etcd]:
+    """A running cluster of `size` members with their data in `where`, on the loopback of `netns`; `flags` go to each."""
     folder = Path(tempfile.mkdtemp(prefix="shoal-etcd-", dir=where))
     ports = _free_ports(2 * size)
     peers = {f"m{n}": f"http://127.0.0.1:{ports[n]}" for n in range(size)}
     urls = [f"{scheme}://127.0.0.1:{port}" for port in ports[size:]]
-    cluster = Etcd([EtcdMember(name, folder / name, peers, url, flags) for name, url in zip(peers, urls, strict=True)])
+    cluster = Etcd(
+        [EtcdMember(name, folder / name, peers, url, flags, netns) for name, url in zip(peers, urls, strict=True)]
+    )
     try:
         if scheme == "http":
             cluster.start()
