@@ -56,7 +56,7 @@ class Migration:
             store=place.store,
             prefix=place.prefix,
             token=secrets.token_hex(8),
-            number=self._place.number + 1,
+            number=max(self._place.number, self._store.view().revision) + 1,
             members=members if place.store == "raft" else {},
         )
         if place.store == "raft":

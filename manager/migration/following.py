@@ -88,8 +88,9 @@ async def _begin(settings: Settings, node_id: str, moved: Moved, log_keys: Seque
         from manager.raft.seeding import seed
 
         folder = Path(settings.root) / "raft"
-        if node_id not in move.members:
-            raise Unavailable("the cluster's state moved to its managers, of which this node was none: join it anew")
+        if node_id not in move.members:  # it became a manager later: it enters the group as any new one
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            return None
         await asyncio.to_thread(seed, folder, node_id, move.members, move.token, moved.index, state, log_keys)
         return None
     from manager.etcd.opening import etcd_client

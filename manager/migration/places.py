@@ -16,7 +16,7 @@ FILE = Path("swarm") / "store"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """`store` as in the settings, and for etcd the `prefix`; `number` counts the cluster's moves."""
+    """`store` as in the settings, and for etcd the `prefix`; `number` grows with the cluster's moves."""
 
     store: str
     prefix: str = ""

@@ -14,8 +14,8 @@ from common.errors import Unavailable
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """`store` and `prefix` as in the settings; `token` names this one move, `number` counts the moves of the cluster.
-    `members`: for Raft, the first voters and where they listen."""
+    """`store` and `prefix` as in the settings; `token` names this one move, `number` is larger than any revision and any
+    move before it. `members`: for Raft, the first voters and where they listen."""
 
     store: str
     prefix: str = ""

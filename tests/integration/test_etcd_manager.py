@@ -60,7 +60,7 @@ async def test_a_running_manager_moves_there_and_back(tmp_path: Path) -> None:
             for number, (to, prefix) in enumerate(((store, "/shoal/moved"), ("raft", "")), 1):
                 async with client.post("/shoal/v1/cluster/migrate", json={"store": to, "prefix": prefix}) as response:
                     assert response.status == 200, await response.text()
-                await _until(client, STORE, lambda place, number=number: place["number"] >= number)  # type: ignore[misc]
+                await _until(client, STORE, lambda place, to=to: place["store"] == to)  # type: ignore[misc]
                 assert (await _ask(client, "/swarm"))["JoinTokens"] == before["JoinTokens"]
                 name = {"Name": f"after{number}"}
                 async with client.post("/services/create", json=SERVICE | name) as response:
