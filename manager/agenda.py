@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 
 import msgspec
 
@@ -73,7 +74,7 @@ class Agenda:
         loop, queue = self._loops[number], self._keys[number]
         batch = Batch(number, [], [])
         touched: set[tuple[type, str]] = set()
-        for key in list(queue)[: 1 if loop.serial else KEYS]:
+        for key in [*islice(queue, 1 if loop.serial else KEYS)]:
             del queue[key]
             changes = self._ask(number, loop, view, key)
             objects = {(type(change.object), change.object.id) for change in changes}

@@ -41,7 +41,7 @@ class Scheduler:
         before, after = change.before, change.after
         if isinstance(change.object, Node):
             self._usage.forget(change.object.id)
-            return ("pending",)
+            return ("pending",) if _moved(change) else ()
         if not isinstance(change.object, Task):
             return ()
         assert isinstance(before, Task | None)
@@ -111,6 +111,14 @@ def _troubled(view: View, service_id: str) -> frozenset[str]:
         if task.service_id == service_id and view.now - task.status.timestamp < FAILURE_WINDOW
     )
     return frozenset(node for node, count in failures.items() if count >= FAILURES)
+
+
+def _moved(change: Changed) -> bool:
+    """Whether the node may take other tasks than before."""
+    before, after = change.before, change.after
+    if not isinstance(before, Node) or not isinstance(after, Node):
+        return True
+    return (before.spec, before.status, before.description) != (after.spec, after.status, after.description)
 
 
 def _same_status(before: Task | None, after: Task) -> bool:
