@@ -23,7 +23,7 @@ ATTEMPT = ClientTimeout(total=3, sock_connect=1)  # seconds
 STREAM = ClientTimeout(total=None, sock_connect=1)
 PAUSE = 0.2  # seconds, once no member answered
 _AT_ONCE = 1 << 19  # bytes that are handed to the socket in one step
-PAGE = 128  # keys at a time
+PAGE = 16  # keys at a time, of up to 1 MiB each
 # A member that lost its quorum must say so, instead of keeping a watch on which nothing happens.
 _HEADERS = {"Grpc-Metadata-hasleader": "true", "Content-Type": "application/json"}
 _NOT_FOUND, _TOO_MUCH, _OUT_OF_RANGE = 5, 8, 11
@@ -32,6 +32,10 @@ _FINAL: dict[int, type[ShoalError]] = {3: InvalidArgument, _NOT_FOUND: NotFound,
 
 class Compacted(Exception):
     """etcd does not know the wanted revision any more."""
+
+
+class _Oversized(Exception):
+    """The answer is larger than this gateway carries: ask for less at a time."""
 
 
 class _Again(Exception):
@@ -64,9 +68,17 @@ class Client:
     async def pages(self, prefix: bytes, revision: int) -> list[KeyValue]:
         """All keys below `prefix` as they were at `revision`, in their order."""
         found: list[KeyValue] = []
-        key, more = prefix, True
+        key, more, limit = prefix, True, PAGE
         while more:
-            answer = await self.range(key, after(prefix), revision=revision, limit=PAGE)
+            try:
+                answer = await self.range(key, after(prefix), revision=revision, limit=limit)
+            except _Oversized:
+                if limit == 1:
+                    raise ShoalError(
+                        "etcd's gateway does not carry a single key of the store: raise its limits"
+                    ) from None
+                limit = max(limit // 4, 1)
+                continue
             found += answer.kvs
             more = answer.more
             key = found[-1].key + b"\0" if found else key
@@ -170,6 +182,8 @@ def _failure(answer: bytes) -> Exception:
         return Compacted()
     if failure.code == _TOO_MUCH and "space exceeded" in text:
         return NoSpace("etcd's database is full: compact and defragment it, or raise its quota, then changes go on")
+    if failure.code == _TOO_MUCH and "larger than max" in text:
+        return _Oversized()
     if failure.code in _FINAL:
         return _FINAL[failure.code](f"etcd refused a request of the store: {text}")
     return _Again(text)

@@ -12,12 +12,13 @@ import pytest
 
 from common.errors import InvalidArgument, ShoalError, Unavailable
 from common.settings import Settings
+from manager.etcd import client as client_module
 from manager.etcd import proposer
 from manager.etcd.client import Client
 from manager.etcd.keys import Keys
 from manager.etcd.log import EtcdLog, Options
 from manager.etcd.opening import etcd_log as from_settings
-from manager.etcd.wire import Op, after, delete, put
+from manager.etcd.wire import Op, Range, after, delete, put
 from tests.harness.certificates import Authority
 from tests.harness.etcd import Etcd, etcd
 from tests.harness.logs import Recorder, etcd_log
@@ -205,6 +206,31 @@ async def test_snapshots_delete_what_they_stand_for(server: Etcd, prefix: str, c
     async with replicas(server, prefix, "b") as [(_, again)]:
         assert again.applied == machine.applied
         assert again.restored
+
+
+async def test_a_large_state_is_read_in_pages(server: Etcd, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the gateway carries 4 MiB at most, as those of some releases do."""
+    large = b"x" * (3 << 20)
+    async with replicas(server, prefix, "a", snapshot_every=8) as [(log, machine)]:
+        for n in range(8):
+            await log.propose(b"%d" % n + large)
+        await eventually(lambda: log._running().compactor.taken > 0)
+        await log.propose(b"last" + large)
+    real, refused = Client._once, 0
+
+    async def narrow(self: Client, url: str, data: bytes, kind: type) -> object:
+        nonlocal refused
+        answer = await real(self, url, data, kind)
+        if isinstance(answer, Range) and sum(len(kv.value) for kv in answer.kvs) > 4 << 20:
+            refused += 1
+            raise client_module._failure(b'{"code": 8, "error": "grpc: received message larger than max (5 vs. 4)"}')
+        return answer
+
+    monkeypatch.setattr(Client, "_once", narrow)
+    async with replicas(server, prefix, "b") as [(_, again)]:
+        assert again.applied == machine.applied
+        assert again.restored
+    assert refused
 
 
 async def test_a_txn_that_is_sent_twice_counts_once(server: Etcd, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
