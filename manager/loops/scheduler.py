@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from common.model import Node, Task, TaskState
 from common.model.service import Reservation
 from manager.loops.base import Wake
-from manager.scheduler.filters import Verdicts, filters
+from manager.scheduler.filters import READY, Verdicts, filters
 from manager.scheduler.pending import Pending
 from manager.scheduler.placement import preferences, tree
 from manager.scheduler.usage import Load, Usage, claim, holds, reservation
@@ -60,11 +60,11 @@ class Scheduler:
 
     def reconcile(self, view: View, key: str) -> list[Change | Wake]:
         self._usage.begin()
-        loads: list[Load] = []
         result: list[Change | Wake] = []
+        loads = [self._usage.load(view, node) for node in view.all(Node)] if self._pending else []
+        ready = [load for load in loads if READY.check(load)]
         for tasks in self._pending.groups(view):
-            loads = loads or [self._usage.load(view, node) for node in view.all(Node)]
-            for task in islice(_place(view, loads, tasks), BATCH - len(result)):
+            for task in islice(_place(view, loads, ready, tasks), BATCH - len(result)):
                 if task.status.state is TaskState.ASSIGNED:
                     self._usage.expect(task)
                 result.append(Put(task))
@@ -73,15 +73,16 @@ class Scheduler:
         return result
 
 
-def _place(view: View, loads: list[Load], tasks: Iterator[Task]) -> Iterator[Task]:
+def _place(view: View, loads: list[Load], ready: list[Load], tasks: Iterator[Task]) -> Iterator[Task]:
     """Tasks that are alike, each with its node or with the reason why it has none, where that is news."""
     first = next(tasks, None)
     spec = task_spec(view, first) if first is not None else None
     if first is None or spec is None:
         return
-    wanted, verdicts = reservation(spec), Verdicts(filters(first, spec))
-    candidates = [load for load in loads if load.node.id == first.node_id] if first.node_id else loads
-    nodes = tree(first.service_id, candidates, preferences(spec), _troubled(view, first.service_id))
+    if first.node_id:
+        loads, ready = ([load for load in some if load.node.id == first.node_id] for some in (loads, ready))
+    wanted, verdicts = reservation(spec), Verdicts(filters(first, spec), len(loads) - len(ready))
+    nodes = tree(first.service_id, ready, preferences(spec), _troubled(view, first.service_id))
     for task in chain((first,), tasks):
         load = nodes.best(verdicts.fits)
         if load is not None:

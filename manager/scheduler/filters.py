@@ -36,6 +36,9 @@ class Ready:
         return f"{_nodes(count)} not available for new tasks"
 
 
+READY = Ready()  # the same for all tasks, so that nodes are asked once in a pass
+
+
 class Resources:
     """What the task reserves is free on the node."""
 
@@ -112,9 +115,8 @@ class MaxReplicas:
 
 
 def filters(task: Task, spec: TaskSpec) -> Iterator[Filter]:
-    """All filters that tasks like this one need, in the order in which they are tried."""
+    """All filters but Ready that tasks like this one need, in the order in which they are tried."""
     placement = spec.placement or Placement()
-    yield Ready()
     if (wanted := reservation(spec)) != NOTHING:
         yield Resources(wanted)
     if placement.constraints:
@@ -129,13 +131,13 @@ def filters(task: Task, spec: TaskSpec) -> Iterator[Filter]:
 
 class Verdicts:
     """Judges nodes, again and again while tasks are placed on them, and counts which filter turned each one away, for the
-    sentence that the user reads."""
+    sentence that the user reads. `away`: how many nodes are not Ready, so that they need not be judged at all."""
 
-    def __init__(self, filters: Iterable[Filter]) -> None:
+    def __init__(self, filters: Iterable[Filter], away: int) -> None:
         self._filters = [*filters]
         self._again = [filter for filter in self._filters if not filter.fixed]
         self._passed: set[str] = set()
-        self._failures: Counter[Filter] = Counter()
+        self._failures: Counter[Filter] = Counter({READY: away} if away else {})
 
     def fits(self, load: Load) -> bool:
         id = load.node.id

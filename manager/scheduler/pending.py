@@ -26,6 +26,9 @@ class Pending:
         if after is not None and waits(after):
             self._groups.setdefault(_group(after), {})[after.id] = None
 
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
     def groups(self, view: View) -> Iterator[Iterator[Task]]:
         """The tasks of each group, those first that came first."""
         for ids in self._groups.values():
