@@ -20,6 +20,7 @@ from manager.store.codec import (
     encode_snapshot,
     encode_transaction,
 )
+from manager.store.foreign import Foreign
 from manager.store.log import Log
 from manager.store.move import Left, Move, Moved
 from manager.store.tables import Tables
@@ -40,6 +41,7 @@ class StateMachine:
     def __init__(self) -> None:
         self.tables = Tables()
         self.watchers = Watchers()
+        self.foreign = Foreign()
         self.left: tuple[int, Move] | None = None  # the entry after which nothing counts, and where the state went
         self.ended = asyncio.Event()
 
@@ -54,22 +56,28 @@ class StateMachine:
             event = execute(self.tables, index, transaction)
         except VersionConflict as conflict:
             return conflict
+        for edit in transaction.edits:
+            self.foreign.note((edit.kind.__name__, edit.id), edit.received, edit.object)
         self.watchers.publish(event)
         return None
 
     def snapshot(self) -> Callable[[], bytes]:
         revision, objects, left = self.tables.revision, tuple(self.tables.objects()), self.left
-        return lambda: encode_snapshot(revision, objects, left)
+        foreign = self.foreign.copy()
+        return lambda: encode_snapshot(revision, objects, foreign, left)
 
     def legacy(self) -> Callable[[], bytes]:
         """The same as the first snapshot of the log in which the state goes on."""
-        revision, objects = self.tables.revision, tuple(self.tables.objects())
-        return lambda: encode_snapshot(revision, objects)
+        revision, objects, foreign = self.tables.revision, tuple(self.tables.objects()), self.foreign.copy()
+        return lambda: encode_snapshot(revision, objects, foreign)
 
     def restore(self, index: int, data: bytes) -> None:
         """Watchers see the jump as one event: the difference between what was and what is now."""
-        revision, objects, left = decode_snapshot(data)
-        changes = _difference(self.tables, objects)
+        revision, received, left = decode_snapshot(data)
+        self.foreign = Foreign()
+        for object, raw in received:
+            self.foreign.note((type(object).__name__, object.id), raw, object)
+        changes = _difference(self.tables, [object for object, _ in received])
         for changed in changes:
             self.tables.set(changed.before, changed.after)
         self.tables.revision = revision
@@ -104,7 +112,9 @@ class StateStore:
     async def commit(self, changes: Sequence[Change], *, leading: bool = False) -> int:
         if not changes:
             return self._machine.tables.revision
-        return await self._log.propose(encode_transaction(changes, self._clock()), leading=leading)
+        return await self._log.propose(
+            encode_transaction(changes, self._clock(), self._machine.foreign), leading=leading
+        )
 
     def watch(self) -> Watch:
         return self._machine.watchers.watch()

@@ -18,12 +18,14 @@ from manager.store.tables import Tables
 
 
 class Edit(msgspec.Struct, frozen=True, gc=False):
-    """One change as it stands in the log: `object` None removes; `version` is what the writer saw, 0 for a new one."""
+    """One change as it stands in the log: `object` None removes; `version` is what the writer saw, 0 for a new one. `received`
+    are the object's bytes."""
 
     kind: type
     id: str
     version: int
     object: Stored | None
+    received: bytes = b""
 
 
 class Transaction(msgspec.Struct, frozen=True, gc=False):

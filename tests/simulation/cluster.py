@@ -35,6 +35,7 @@ from manager.loops.invariants import validate, validate_change
 from manager.specs import respecified
 from manager.store.base import Change, Put
 from manager.store.codec import decode_transaction, encode_transaction
+from manager.store.foreign import Foreign
 from manager.store.store import StateMachine
 from manager.store.transaction import Transaction, execute
 from manager.store.view import LiveView
@@ -70,7 +71,7 @@ class Simulation:
 
     def commit(self, *changes: Change) -> None:
         self.now += timedelta(microseconds=1)
-        transaction = decode_transaction(encode_transaction(changes, self.now))
+        transaction = decode_transaction(encode_transaction(changes, self.now, Foreign()))
         assert isinstance(transaction, Transaction)
         event = execute(self._machine.tables, self.view.revision + 1, transaction)
         wrong = [text for change in event.changes for text in validate_change(change)] + validate(self.view)

@@ -20,7 +20,7 @@ from worker.membership.membership import Membership
 
 T = TypeVar("T")
 _PREFIXES = ("swarm", "nodes", "services", "tasks", "secrets", "configs", "shoal/v1/cluster")
-_PATIENCE = 5.0  # seconds that a request waits for a manager that does not listen yet
+_PATIENCE = 15.0  # seconds that a request waits for a manager that does not listen yet
 _RETRY = 0.05
 _HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "host", "content-length", "server", "date"}
 

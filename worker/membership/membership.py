@@ -150,9 +150,9 @@ class Membership:
         Without `keep_state` what a manager of the old cluster left on disk goes.
         """
         another = identity.node_id != self.node_id or identity.cluster_id != self._identity.cluster_id
+        self._process.want(None)
+        await self._process.stopped()  # whoever asks for the manager from now on meets the new one
         if not keep_state:
-            self._process.want(None)
-            await self._process.stopped()
             await asyncio.to_thread(self._wipe)
         await asyncio.to_thread(self._file.save, identity)
         self._take(identity)

@@ -159,7 +159,7 @@ class Session:
         async with asyncio.TaskGroup() as group:
             logs = LogSender(self._host, agent, group, link.send)
             group.create_task(link.beat(self._describe), name="beat")
-            group.create_task(link.listen(), name="listen")
+            group.create_task(link.listen(lambda: len(self._membership.managers()) > 1), name="listen")
             group.create_task(self._send_statuses(link), name="send statuses")
             async for message in link.messages():
                 self._receive(message, logs, dialer)

@@ -22,6 +22,7 @@ PATH = "/shoal/v1/session"
 CLOSE = aiohttp.ClientWSTimeout(ws_close=0.2)  # seconds that a manager may take to say farewell
 DESCRIBE = 5.0  # seconds between looks at the node itself
 LOOKS = 4  # at the silence, within the time that it may last
+PATIENT = 5  # times as long may the only manager be silent
 
 
 class Link:
@@ -69,15 +70,17 @@ class Link:
                 told = now
                 await self.send(wire.Report(description=now))
 
-    async def listen(self) -> None:
-        """Raises Unavailable once the manager was silent for too long.
+    async def listen(self, alternative: Callable[[], bool]) -> None:
+        """Raises Unavailable once the manager was silent for too long: longer where there is no `alternative` to it.
 
         Looks are counted, not seconds, so that a worker that was frozen itself does not blame the manager.
         """
-        while self._silent < LOOKS:
+        while self._silent < (LOOKS if alternative() else PATIENT * LOOKS):
             self._silent += 1
             await asyncio.sleep(self.welcome.silence / LOOKS)
-        raise Unavailable(f"nothing was heard of the manager for {self.welcome.silence:.1f} seconds")
+        raise Unavailable(
+            f"nothing was heard of the manager for {self._silent * self.welcome.silence / LOOKS:.1f} seconds"
+        )
 
 
 async def connect(address: str, hello: wire.Hello, context: ssl.SSLContext | None, limit: float) -> Link:

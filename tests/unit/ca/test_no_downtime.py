@@ -19,6 +19,7 @@ from manager.ca.rotation import respecified
 from manager.loops.root_rotation import RootRotation
 from manager.store.base import Put
 from manager.store.codec import decode_transaction, encode_transaction
+from manager.store.foreign import Foreign
 from manager.store.store import StateMachine
 from manager.store.transaction import execute
 from manager.store.view import LiveView
@@ -97,7 +98,7 @@ class World:
 
     def _commit(self, *changes: Put) -> None:
         self._revision += 1
-        execute(self._machine.tables, self._revision, decode_transaction(encode_transaction(changes, EPOCH)))
+        execute(self._machine.tables, self._revision, decode_transaction(encode_transaction(changes, EPOCH, Foreign())))
 
     def check(self) -> None:
         """Servers trust what the cluster says at once; clients trust what they were told."""

@@ -12,6 +12,7 @@ from manager.ca.authority import founded
 from manager.ca.tokens import renewed, role_of, tokens
 from manager.store.base import Put
 from manager.store.codec import encode_transaction
+from manager.store.foreign import Foreign
 from manager.vault import Vault
 
 VAULT = Vault(bytes(32))
@@ -39,7 +40,7 @@ def test_a_cluster_without_tokens_lets_nobody_in() -> None:
 
 
 def test_the_store_holds_no_token_in_the_clear() -> None:
-    written = encode_transaction([Put(CLUSTER)], EPOCH)
+    written = encode_transaction([Put(CLUSTER)], EPOCH, Foreign())
     for token in (TOKENS.worker, TOKENS.manager):
         assert token.rpartition("-")[2].encode() not in written
     with pytest.raises(Unavailable):

@@ -11,6 +11,7 @@ from common.errors import Unavailable
 from common.model import Secret, SecretSpec
 from manager.store.base import Delete, Event, Put
 from manager.store.codec import encode_transaction
+from manager.store.foreign import Foreign
 from manager.store.store import StateMachine
 from manager.store.watch import Watch, Watchers
 
@@ -43,8 +44,10 @@ async def test_a_watcher_that_nobody_holds_costs_nothing() -> None:
 async def test_a_restored_snapshot_is_one_event_with_the_difference() -> None:
     ahead, behind = StateMachine(), StateMachine()
     entries = [
-        encode_transaction([Put(secret("stays")), Put(secret("goes")), Put(secret("changes"))], NOW),
-        encode_transaction([Put(secret("changes", 1)), Put(secret("comes")), Delete(secret("goes", 1))], NOW),
+        encode_transaction([Put(secret("stays")), Put(secret("goes")), Put(secret("changes"))], NOW, Foreign()),
+        encode_transaction(
+            [Put(secret("changes", 1)), Put(secret("comes")), Delete(secret("goes", 1))], NOW, Foreign()
+        ),
     ]
     for index, entry in enumerate(entries, 1):
         assert ahead.apply(index, entry) is None
