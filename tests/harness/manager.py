@@ -26,6 +26,7 @@ from manager.ca.tokens import tokens
 from manager.dispatcher.dispatcher import Dispatcher
 from manager.loops.base import Loop
 from manager.loops.root_rotation import RootRotation
+from manager.members import Alone
 from manager.store.base import Put, Stored
 from manager.store.memory_log import MemoryLog
 from manager.store.store import StateStore, open_store
@@ -118,7 +119,7 @@ async def manager(config: CAConfig | None = None) -> AsyncIterator[Manager]:
             roots=cluster.tls_info.trust_root,
             keys=keys,
         )
-        made = Manager(store, Context(store, Dispatcher(store), vault, OWN, []), identity)
+        made = Manager(store, Context(store, Dispatcher(store), vault, Alone(OWN), OWN, []), identity)
         app = peers_application(_routes(made.context), made.context, CLUSTER)
         async with serve_peers(app, address, made.tls):
             yield made

@@ -299,7 +299,9 @@ async def test_a_node_takes_the_way_that_it_has_to_a_new_certificate(server: Man
     answer, key = await requests.renewed(server.address, late)
     assert await ask(server, identity_of(answer, key), places.PATH)
     own = issued(server, Peer(OWN, "manager", CLUSTER), timedelta(seconds=-2))
-    async with serve(application(Certification(server.context).routes()), tmp_path / "manager.sock"):
+    async with serve(
+        application(Certification(server.context).routes(), server.context.store), tmp_path / "manager.sock"
+    ):
         answer, key = await requests.renewed(f"unix://{tmp_path}/manager.sock", own)
     assert await ask(server, identity_of(answer, key), STATUS)
     with pytest.raises(Unavailable, match="this node's manager cannot be asked"):

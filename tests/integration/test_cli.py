@@ -162,7 +162,11 @@ def test_a_terminal_has_its_size_from_the_first_moment(shoald: Daemon) -> None:
     with terminal(shoald, "run", "--rm", "-it", "busybox", "stty", "size", rows=33, columns=99) as shell:
         shell.wait_for("33 99")
         assert shell.end() == 0
-    size = ("stty", "size")
+    size = (
+        "sh",
+        "-c",
+        "until stty size 2>/dev/null; do :; done",
+    )  # an exec may be a moment ahead of its terminal's size
     with (
         container(shoald, "busybox", "sleep", "1000") as name,
         terminal(shoald, "exec", "-it", name, *size, rows=21, columns=64) as shell,

@@ -136,6 +136,24 @@ async def test_a_trial_that_a_crash_left_mounted_is_cleared_away() -> None:
         sweep(root)
 
 
+async def test_a_layer_that_was_whole_but_had_no_name_yet_is_cleared_away() -> None:
+    root = Path(tempfile.mkdtemp(prefix="shoal-unnamed-", dir=_FAST))
+    try:
+        async with image_store(root) as store:
+            await load(store, archive([layer({"top": b"x"})], ["app"]))
+            [known] = store.parts.layers.all()
+            unnamed = store.parts.layout.new_layer()
+            record = store.parts.layout.layer(known.chain) / "layer.json"
+            (unnamed / "layer.json").write_bytes(
+                record.read_bytes().replace(known.chain.encode(), b"sha256:" + b"0" * 64)
+            )
+        async with image_store(root) as store:
+            assert not unnamed.exists()
+            assert [one.chain for one in store.parts.layers.all()] == [known.chain]
+    finally:
+        sweep(root)
+
+
 def _run_and_kill(root: Path, seconds: float) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", _WORKER, str(root)], stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]

@@ -128,6 +128,8 @@ class Execs:
             self._ended(claimed, error.exit_code if isinstance(error, StartFailed) else 126)
             raise
         tighten(handle.pid, claimed.container.host.ulimits)
+        if wish.tty and wish.console_size:
+            handle.resize(*wish.console_size)  # not every runtime heeds the size in an exec's description
         claimed.handle = handle
         self._publish(claimed, f"exec_start: {' '.join(wish.cmd)}")
         handle.on_exit(lambda code: self._died(claimed, code))

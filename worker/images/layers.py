@@ -53,6 +53,8 @@ class Layers:
     def start_up(self) -> None:
         """Find the layers that are complete; only those have a name that is not tmp-*."""
         for record in self._layout.layers.glob("*/layer.json"):
+            if record.parent.name.startswith("tmp-"):
+                continue  # its daemon died just before it had its name
             layer = msgspec.json.decode(record.read_bytes(), type=Layer)
             self._layers[layer.chain] = layer
         links = {layer.link for layer in self._layers.values()}
