@@ -131,12 +131,14 @@ class Welcome(Message, frozen=True, kw_only=True):
 
 class Membership(Message, frozen=True, kw_only=True):
     """What the node is wanted as, after Welcome and whenever it changes. `role`: what its certificate should say; `renew`: it
-    should have a new one now. `unlock_key`: by which a manager's keys are sealed on disk, None where they are not."""
+    should have a new one now. `leaving`: it is a manager still, but only until the group has let it go, which it may not hear
+    of by itself. `unlock_key`: by which a manager's keys are sealed on disk, None where they are not."""
 
     role: str
     managers: list[str] = []  # host:port, best first
     roots: str = ""  # PEM
     renew: bool = False
+    leaving: bool = False
     unlock_key: str | None = None
 
 

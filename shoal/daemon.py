@@ -83,10 +83,11 @@ async def _node(settings: Settings, file: IdentityFile, identity: Identity) -> N
     write_file(settings.state / "settings.json", encode(settings), durable=False)
     supervisor = Supervisor(settings)
     membership = Membership(settings, file, identity, supervisor)
-    membership.start()
+    await membership.start()
     async with asyncio.TaskGroup() as group:
         group.create_task(supervisor.run(), name="manager")
         group.create_task(membership.run(), name="membership")
+        group.create_task(membership.watch(), name="own address")
         await run(settings, membership)
 
 

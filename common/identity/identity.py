@@ -37,12 +37,14 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "manager"  # what the certificate says: worker or manager
     listen: str = ""  # where the manager serves other nodes; empty: nothing listens
     advertise: str = ""  # where others reach it
+    address_kind: str = ""  # of `advertise`: worker/membership/addresses.py
     data_path: str = ""  # empty: the host of `advertise`
     managers: list[str] = []  # newest knowledge first
     certificate: str = ""
     roots: str = ""
     keys: Keys | None = None
     sealed: bytes = b""
+    remains: bool = False  # of a manager of an earlier life lie on the disk, and have still to go
 
     @property
     def renew_at(self) -> float:

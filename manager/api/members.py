@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from aiohttp import web
@@ -17,7 +16,6 @@ from manager.store.base import Change, Put, View
 
 FAREWELL = "/shoal/v1/members/farewell"
 FORCED = "/shoal/v1/cluster/forced"
-_LOOK = 0.05  # seconds between looks whether a member is gone
 
 
 class Members:
@@ -28,7 +26,8 @@ class Members:
         return [web.post(FAREWELL, self.farewell), web.post(FORCED, self.forced)]
 
     async def farewell(self, _: web.Request) -> web.Response:
-        """This node is about to leave: answers once the others go on without it. Refused where they could not."""
+        """This node is about to leave: the others let it go from now on, of which only they hear. Refused where they could
+        not go on."""
         id = self._context.node_id
 
         def build(view: View) -> tuple[Sequence[Change], None]:
@@ -39,8 +38,6 @@ class Members:
             return [Put(replace(node, spec=replace(node.spec, role="worker")))], None
 
         await self._context.transact(build)
-        while any(m.id == id for m in self._context.group.members()):  # noqa: ASYNC110 (a group has no events to wait for)
-            await asyncio.sleep(_LOOK)
         return http.empty()
 
     async def forced(self, _: web.Request) -> web.Response:

@@ -232,4 +232,6 @@ class Dispatcher:
             error = error.exceptions[0]
         reason = error.message if isinstance(error, ShoalError) else f"the message makes no sense: {error}"
         log.info("session refused", reason=reason)
-        await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason.encode()[:120])
+        later = isinstance(error, Unavailable)  # that is this manager's trouble, not the node's
+        code = WSCloseCode.TRY_AGAIN_LATER if later else WSCloseCode.POLICY_VIOLATION
+        await socket.close(code=code, message=reason.encode()[:120])

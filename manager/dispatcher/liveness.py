@@ -78,7 +78,7 @@ class Liveness:
         await self.pass_on()  # the leader would take a node that it has not heard of for one that is down
 
         def ready(node: Node) -> Node:
-            status = NodeStatus(state="ready", addr=address or node.status.addr)
+            status = NodeStatus(state="ready", addr=address or _own_host(node) or node.status.addr)
             guests = [guest for guest in node.guests if guest.container_id in hello.guests]
             return replace(node, description=hello.description, status=status, guests=guests, instance=hello.instance)
 
@@ -189,3 +189,8 @@ class Liveness:
             except VersionConflict:
                 continue
             return
+
+
+def _own_host(node: Node) -> str:
+    """Of a manager, whose own session has no address."""
+    return node.manager_status.addr.rpartition(":")[0].strip("[]") if node.manager_status else ""

@@ -38,6 +38,7 @@ class Memberships:
             managers=self._addresses(view),
             roots=cluster.tls_info.trust_root,
             renew=must_renew(cluster, node),
+            leaving=role != node.spec.role,
             unlock_key=self._unlock_key(cluster) if role == "manager" else None,
         )
 

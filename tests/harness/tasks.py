@@ -161,6 +161,7 @@ class FixedMembership:
     def __init__(self, node_id: str, socket: Path) -> None:
         self.node_id = node_id
         self.messages: list[MembershipMessage] = []
+        self.refusal = ""
         self._managers = [f"unix://{socket}"]
         self._changed = asyncio.Event()
 
@@ -175,6 +176,9 @@ class FixedMembership:
 
     def told(self, message: MembershipMessage) -> None:
         self.messages.append(message)
+
+    def refused(self, reason: str) -> None:
+        self.refusal = reason
 
     async def changed(self) -> None:
         await self._changed.wait()

@@ -105,7 +105,7 @@ class System:
         if not self._membership.manages:
             return known
         told: dict[str, Any] = await self._manager.get("/shoal/v1/swarm-info", {"LocalNodeState": "pending"})
-        return known | told
+        return known | told | ({"Error": known["Error"]} if known["Error"] else {})
 
     async def disk_usage(self, request: web.Request) -> web.Response:
         asked = set(request.query.getall("type", []))

@@ -11,24 +11,35 @@ import msgspec
 from common.errors import InvalidArgument, Unavailable
 
 PORT = 2377
+CHOSEN = "chosen"  # by the node itself, which follows when its machine has another one
+OWN = "own"  # told by the user, and this machine's
+FOREIGN = ""  # told by the user: what it belongs to leads here, or it is a name
 Interfaces = Mapping[str, Sequence[object]]  # name → addresses
 
 
 class Place(msgspec.Struct, frozen=True):
-    """HOST:PORT to listen on, HOST:PORT by which others reach this node, and the address of the containers' traffic."""
+    """HOST:PORT to listen on, HOST:PORT by which others reach this node, the address of the containers' traffic, and what kind
+    of address others reach this node by."""
 
     listen: str
     advertise: str
     data_path: str
+    kind: str = ""
 
 
-def place(listen: str, advertise: str, data_path: str, interfaces: Interfaces) -> Place:
-    """What a user's wishes mean here; empty ones mean "choose". Raises InvalidArgument."""
+def place(listen: str, advertise: str, data_path: str, interfaces: Interfaces, *, best: str = "") -> Place:
+    """What a user's wishes mean here; empty ones mean "choose". `best`: the host to choose where the choice is free.
+
+    Raises InvalidArgument.
+    """
     listening = listen_address(listen, interfaces)
+    free = not advertise and _is_unspecified(listening)
+    advertised = advertise_address((best if free else "") or advertise, listening, interfaces)
     return Place(
         listen=listening,
-        advertise=advertise_address(advertise, listening, interfaces),
+        advertise=advertised,
         data_path=host_address(data_path, interfaces, "--data-path-addr"),
+        kind=CHOSEN if free else _kind(advertised, interfaces),
     )
 
 
@@ -38,7 +49,7 @@ def towards(host: str, port: int) -> str:
         family, kind, protocol, _, remote = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.connect(remote)
-            return joined(probe.getsockname()[0], PORT)
+            return str(probe.getsockname()[0])
     except OSError as error:
         raise Unavailable(f"manager {joined(host, port)} cannot be reached: {error.strerror or error}") from None
 
@@ -69,18 +80,32 @@ def listen_address(wish: str, interfaces: Interfaces) -> str:
 
 def advertise_address(wish: str, listen: str, interfaces: Interfaces) -> str:
     """HOST:PORT by which others reach this node. Raises InvalidArgument where it has to be told."""
-    listen_host, listen_port = split(listen)
+    _, listen_port = split(listen)
     if wish:
         host, port = split(wish, listen_port)
         return joined(_of_interface(host, interfaces) or host, port)
-    if not ip_address(listen_host).is_unspecified:
+    if not _is_unspecified(listen):
         return listen
-    return joined(_only_one(interfaces), listen_port)
+    return joined(only_one(interfaces), listen_port)
 
 
 def host_address(wish: str, interfaces: Interfaces, option: str) -> str:
     """An address or an interface's name → an address; "" stays "". Raises InvalidArgument."""
     return wish and (_of_interface(wish, interfaces) or _numeric(wish, option))
+
+
+def addresses_of(interfaces: Interfaces) -> set[object]:
+    """All addresses of the machine."""
+    return {address for listed in interfaces.values() for address in listed}
+
+
+def _kind(advertise: str, interfaces: Interfaces) -> str:
+    own = {str(address) for address in addresses_of(interfaces)}
+    return OWN if split(advertise)[0] in own else FOREIGN
+
+
+def _is_unspecified(listen: str) -> bool:
+    return ip_address(split(listen)[0]).is_unspecified
 
 
 def _of_interface(name: str, interfaces: Interfaces) -> str:
@@ -95,7 +120,8 @@ def _numeric(host: str, option: str) -> str:
         raise InvalidArgument(f"{option}: {host!r} is neither an IP address nor an interface of this machine") from None
 
 
-def _only_one(interfaces: Interfaces) -> str:
+def only_one(interfaces: Interfaces) -> str:
+    """The machine's address where there is no choice. Raises InvalidArgument."""
     found = [(str(address), name) for name, listed in interfaces.items() for address in listed]
     preferred = [pair for pair in found if ":" not in pair[0]] or found
     if len(preferred) == 1:

@@ -30,8 +30,18 @@ async def joined(remotes: Iterable[str], token: str, wish: JoinRequest, key: str
         return address, await requests.join(address, root, wish)
 
     remote, answer = await first(remotes, join)
-    blank = Identity(node_id=answer.node_id, listen=place.listen, advertise=place.advertise, data_path=place.data_path)
-    return certified(replace(blank, managers=[remote], keys=Keys()), answer, key)
+    blank = Identity(node_id=answer.node_id, managers=[remote], keys=Keys())
+    return certified(placed(blank, place), answer, key)
+
+
+def placed(identity: Identity, place: Place) -> Identity:
+    return replace(
+        identity,
+        listen=place.listen,
+        advertise=place.advertise,
+        address_kind=place.kind,
+        data_path=place.data_path,
+    )
 
 
 def certified(identity: Identity, answer: Certified, key: str) -> Identity:

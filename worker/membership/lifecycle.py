@@ -58,8 +58,9 @@ class Lifecycle:
         order = {**wish, "ListenAddr": place.listen, "AdvertiseAddr": place.advertise, "CSR": csr}
         answer = msgspec.json.decode(await self._manager.ask("POST", "/swarm/init", order), type=Certified)
         now = self._membership.identity
-        placed = replace(now, listen=place.listen, advertise=place.advertise, data_path=place.data_path)
-        await self._membership.become(certificates.certified(replace(placed, managers=[place.advertise]), answer, key))
+        placed = replace(certificates.placed(now, place), managers=[place.advertise])
+        locked_by = msgspec.json.decode(await self._manager.ask("GET", "/swarm/unlockkey"))["UnlockKey"] or None
+        await self._membership.become(certificates.certified(placed, answer, key), unlock_key=locked_by)
         await self._ready()
         return now.node_id
 
@@ -72,7 +73,7 @@ class Lifecycle:
             place = await self._place(
                 str(wish.get("ListenAddr") or now.listen), str(wish.get("AdvertiseAddr") or ""), now.data_path
             )
-            now = replace(now, listen=place.listen, advertise=place.advertise)
+            now = certificates.placed(now, place)
         await self._membership.become(replace(now, managers=[now.advertise]), force_new=True)
         await self._ready()
         await self._manager.ask("POST", "/shoal/v1/cluster/forced")
@@ -96,7 +97,8 @@ class Lifecycle:
             await self._refuse_with_services()
             if not remotes:
                 raise InvalidArgument("at least 1 remote address is required to join: give a manager's HOST:PORT")
-            place = await self._place(listen, advertise or await self._address_towards(remotes[0]), data_path)
+            towards = "" if advertise else await self._address_towards(remotes[0])
+            place = await self._place(listen, advertise, data_path, towards)
             await self._membership.become(await self._joined(remotes, token, availability, place), keep_state=False)
         await self._welcomed()
 
@@ -110,7 +112,7 @@ class Lifecycle:
             )
 
     async def _address_towards(self, remote: str) -> str:
-        """This node's address on the way to a manager: what others reach it by where the user says nothing."""
+        """This node's host address on the way to a manager: what others reach it by where the user says nothing."""
         ip, port = addresses.split(remote)
         return await asyncio.to_thread(addresses.towards, ip, port)
 
@@ -162,6 +164,7 @@ class Lifecycle:
         try:
             async with asyncio.timeout(FAREWELL):
                 await self._manager.ask("POST", "/shoal/v1/members/farewell", wait=False)
+                await self._membership.let_go()
         except (ShoalError, TimeoutError):
             pass
 
@@ -171,14 +174,14 @@ class Lifecycle:
         async with self._membership.changing:
             if not self._membership.locked:
                 raise Conflict("swarm is not locked")
-            self._membership.unlock(key)
+            await self._membership.unlock(key)
         await self._ready()
 
     # -- both
 
-    async def _place(self, listen: str, advertise: str, data_path: str) -> Place:
+    async def _place(self, listen: str, advertise: str, data_path: str, best: str = "") -> Place:
         found = await asyncio.to_thread(own_addresses, self._settings.bridge_name)
-        return addresses.place(listen, advertise, data_path, found)
+        return addresses.place(listen, advertise, data_path, found, best=best)
 
     async def _ready(self) -> None:
         """Return once this node's manager answers."""

@@ -1,7 +1,8 @@
 """This node's place in a cluster: the one writer of its identity, and who tells others when it becomes another one.
 
-Owns certificate renewal, the change between worker and manager as the managers ask for it, and locking. Becoming part of
-a cluster and leaving it are the steps of lifecycle.py, which end here in `become`.
+Owns certificate renewal, the change between worker and manager as the managers ask for it, locking, and what follows when
+the machine has another address (whereabouts.py). Becoming part of a cluster and leaving it are the steps of lifecycle.py,
+which end here in `become`.
 """
 
 from __future__ import annotations
@@ -27,17 +28,19 @@ from common.identity.tls import Tls
 from common.identity.trust import tls_info
 from common.model.node import TLSInfo
 from common.settings import Settings
-from worker.membership import certificates
+from worker.membership import certificates, whereabouts
 from worker.membership.base import ManagerProcess
+from worker.network.own_addresses import own_addresses
 
 log = structlog.get_logger()
 RETRY = (0.2, 60.0)  # seconds: first and longest pause between two tries to renew
+LOOK = 5.0  # seconds between looks at the machine's addresses
 OF_MANAGERS = ("raft",)  # folders below the root that belong to a manager of one cluster
 PLACE = "swarm/store"  # where that cluster's state moved to (manager/migration/places.py)
 
 
 class Membership:
-    """Holds the identity; `run()` keeps it good. See worker/session/membership.py for the session's view of it."""
+    """Holds the identity; `run()` keeps it good, `watch()` its address. See worker/session/membership.py for the session's view of it."""
 
     def __init__(self, settings: Settings, file: IdentityFile, identity: Identity, process: ManagerProcess) -> None:
         self._settings = settings
@@ -49,6 +52,9 @@ class Membership:
         self._welcomed = asyncio.Event()  # a manager of the present life has spoken
         self._asked = asyncio.Event()
         self._told: wire.Membership | None = None
+        self._refused = ""  # why the managers do not take this node in
+        self._misplaced = ""  # what is wrong with its address
+        self._double = False  # another machine is this manager too: none may run here
         self.changing = asyncio.Lock()  # held by whoever takes the node through several steps to another identity
 
     # -- what others ask
@@ -73,7 +79,7 @@ class Membership:
     @property
     def manages(self) -> bool:
         """True where a manager runs on this node, or is about to."""
-        return self._identity.role == "manager" and not self.locked
+        return self._identity.role == "manager" and not self.locked and not self._double
 
     def state(self) -> str:
         """What GET /_ping says of the swarm."""
@@ -86,9 +92,14 @@ class Membership:
             "NodeAddr": self._identity.advertise.rpartition(":")[0].strip("[]"),
             "LocalNodeState": "locked" if self.locked else "active",
             "ControlAvailable": self.manages,
-            "Error": "",
+            "Error": self.trouble,
             "RemoteManagers": [{"NodeID": "", "Addr": address} for address in self._identity.managers] or None,
         }
+
+    @property
+    def trouble(self) -> str:
+        """What keeps this node from its place in the cluster, as a sentence; empty where nothing does."""
+        return self._misplaced or self._refused
 
     def refusal(self) -> str:
         """Why this node's users cannot see or change the cluster's state here; empty where they can."""
@@ -97,6 +108,8 @@ class Membership:
                 "Swarm is encrypted and needs to be unlocked before it can be used. "
                 'Please use "docker swarm unlock" to unlock it.'
             )
+        if self._double:
+            return self._misplaced
         if not self.manages:
             return (
                 "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
@@ -133,10 +146,16 @@ class Membership:
 
     # -- what changes it
 
-    def start(self) -> None:
-        """Let a manager run where the identity asks for one. Once, at the daemon's start."""
-        if self.manages:
-            self._process.want(ManagerStart(self._identity))
+    async def start(self) -> None:
+        """Finish what a crash cut off, and let a manager run where the identity asks for one. Once, at the daemon's start."""
+        if self._identity.remains:
+            await self._clear(self._identity)
+        await self._look_around()
+        self._run_manager()
+
+    def refused(self, reason: str) -> None:
+        """Managers do not take this node in, for this reason; empty once one does."""
+        self._refused = reason
 
     def told(self, message: wire.Membership) -> None:
         """A manager says what the node is wanted as. What follows is done by `run`."""
@@ -144,34 +163,50 @@ class Membership:
         self._welcomed.set()
         self._asked.set()
 
-    async def become(self, identity: Identity, *, force_new: bool = False, keep_state: bool = True) -> None:
+    async def become(
+        self, identity: Identity, *, force_new: bool = False, keep_state: bool = True, unlock_key: str | None = None
+    ) -> None:
         """Take `identity` on, durably, and let the manager run or end as it says.
 
-        Without `keep_state` what a manager of the old cluster left on disk goes.
+        Without `keep_state` what a manager of the old cluster left on disk goes. `unlock_key`: by which the keys of another
+        identity are sealed, as long as no manager says otherwise.
         """
         another = identity.node_id != self.node_id or identity.cluster_id != self._identity.cluster_id
         self._process.want(None)
         await self._process.stopped()  # whoever asks for the manager from now on meets the new one
-        if not keep_state:
-            await asyncio.to_thread(self._wipe)
-        await asyncio.to_thread(self._file.save, identity)
+        if another:
+            self._file.unlock_key = unlock_key
+        if keep_state:
+            await asyncio.to_thread(self._file.save, identity)
+        else:
+            await self._clear(identity)
         self._take(identity)
-        self._process.want(ManagerStart(identity, force_new) if self.manages else None)
+        self._run_manager(force_new)
         if another:
             self._begin_anew()
 
-    def unlock(self, key: str) -> None:
+    async def unlock(self, key: str) -> None:
         """Go on with the keys that the identity holds sealed; the file stays as it is. Raises Unauthorized."""
         self._take(self._file.unlock(self._identity, key))
-        self.start()
+        await self._look_around()
+        self._run_manager()
         self._begin_anew()
+
+    def _run_manager(self, force_new: bool = False) -> None:
+        self._process.want(ManagerStart(self._identity, force_new) if self.manages else None)
+
+    async def _clear(self, identity: Identity) -> None:
+        """Take `identity` to the disk, and from there what a manager of the life before left: a crash in between is noted down."""
+        await asyncio.to_thread(self._file.save, replace(identity, remains=True))
+        await asyncio.to_thread(self._wipe)
+        await asyncio.to_thread(self._file.save, identity)
 
     def _take(self, identity: Identity) -> None:
         self._identity = identity
         self._tls = _tls(identity)
 
     def _begin_anew(self) -> None:
-        self._told = None
+        self._told, self._refused = None, ""
         self._welcomed = asyncio.Event()
         self._changed.set()
         self._changed = asyncio.Event()
@@ -181,6 +216,12 @@ class Membership:
         for name in OF_MANAGERS:
             shutil.rmtree(self._settings.root / name, ignore_errors=True)
         (self._settings.root / PLACE).unlink(missing_ok=True)
+
+    async def let_go(self) -> None:
+        """Return once other managers say that this one is none any more. Raises Unavailable where none can be asked."""
+        others = [address for address in self.managers() if not address.startswith("unix://")]
+        while (await certificates.renewed(self._identity, others)).role == "manager":  # noqa: ASYNC110 (others cannot tell by an event)
+            await asyncio.sleep(RETRY[0])
 
     # -- what it does by itself
 
@@ -194,10 +235,35 @@ class Membership:
                     await self._follow()
                 pause, wait = RETRY[0], self._until_renewal()
             except (ShoalError, OSError, aiohttp.ClientError) as error:
-                log.warning("the node's certificate could not be renewed, trying again", error=str(error))
+                log.warning(
+                    "the node does not have the certificate yet that it should have, trying again", error=str(error)
+                )
                 wait, pause = pause, min(pause * 2, RETRY[1])
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), wait)
+
+    async def watch(self) -> None:
+        """Notice when the machine's address changes, for ever."""
+        while True:
+            await asyncio.sleep(LOOK)
+            async with self.changing:
+                await self._look_around()
+
+    async def _look_around(self) -> None:
+        if self.alone or self._tls is None:
+            self._misplaced, self._double = "", False
+            return
+        client = self._tls.client
+        interfaces = await asyncio.to_thread(own_addresses, self._settings.bridge_name)
+        found = await whereabouts.look(self._identity, interfaces, lambda at: whereabouts.holder(at, client))
+        if found.trouble and found.trouble != self._misplaced:
+            log.error("this node is not where the others look for it", reason=found.trouble)
+        before, self._misplaced, self._double = self._double, found.trouble, found.double
+        if found.identity != self._identity:
+            log.warning("this machine's address is another one now", address=found.identity.advertise)
+            await self.become(found.identity)
+        elif before != self._double:
+            self._run_manager()
 
     def _until_renewal(self) -> float | None:
         """Seconds; None where there is nothing to renew."""
@@ -245,7 +311,11 @@ class Membership:
             await self.become(wanted, keep_state=False)
 
     def _check_role(self, told: wire.Membership | None) -> None:
-        if told is not None and told.role != self._identity.role:
+        if told is None:
+            return
+        if told.leaving and self._identity.role == "manager":
+            raise Unavailable("this node is to be a worker, but the other managers have not let it go yet")
+        if not told.leaving and told.role != self._identity.role:
             raise Unavailable(f"the managers want this node as a {told.role}, but the one asked has not heard of it")
 
 
@@ -254,4 +324,4 @@ def _tls(identity: Identity) -> Tls | None:
 
 
 def _asks(told: wire.Membership, identity: Identity) -> bool:
-    return told.renew or told.role != identity.role
+    return told.renew or told.role != identity.role or (told.leaving and identity.role == "manager")

@@ -29,5 +29,7 @@ class Alone:
 
     def told(self, message: MembershipMessage) -> None: ...
 
+    def refused(self, reason: str) -> None: ...
+
     async def changed(self) -> None:
         await asyncio.get_running_loop().create_future()

@@ -79,5 +79,8 @@ class Membership(Protocol):
     def told(self, message: MembershipMessage) -> None:
         """A manager says what the node is wanted as."""
 
+    def refused(self, reason: str) -> None:
+        """Managers do not take this node in, for this reason; empty once one does."""
+
     async def changed(self) -> None:
         """Return once the node is another one, or in another cluster: its sessions must begin anew."""

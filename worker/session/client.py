@@ -23,7 +23,7 @@ from worker.session.base import Membership, TaskHost
 from worker.session.description import describe
 from worker.session.dialing import FAILURES, Dialer
 from worker.session.host import ContainerHost
-from worker.session.link import Link, connect
+from worker.session.link import Link, Refused, connect
 from worker.session.logs import LogSender
 from worker.session.outbox import Outbox
 from worker.session.services import ServiceNetworks
@@ -137,6 +137,8 @@ class Session:
         """That managers come and go is no trouble; that they refuse this node is, and is told once."""
         tell = log.warning if isinstance(error, ShoalError) and str(error) != self._trouble else log.info
         self._trouble = str(error)
+        if isinstance(error, Refused):
+            self._membership.refused(self._trouble)
         tell("session ended", manager=link.address, error=self._trouble)
 
     async def _open(self, address: str, limit: float) -> Link:
@@ -148,7 +150,11 @@ class Session:
             guests=[*self._networks.guests()],
             instance=self._instance,
         )
-        return await connect(address, hello, self._membership.client_context(), limit)
+        try:
+            return await connect(address, hello, self._membership.client_context(), limit)
+        except Refused as error:
+            self._membership.refused(error.message)
+            raise
 
     def _describe(self) -> NodeDescription:
         return replace(describe(self._settings), tls_info=self._membership.tls_info())
@@ -170,6 +176,7 @@ class Session:
                 if self._set.apply(message):
                     self._report_all = True
                     dialer.worked()
+                    self._membership.refused("")
                 self._arrived.set()
             case wire.Membership():
                 self._membership.told(message)

@@ -25,6 +25,10 @@ LOOKS = 4  # at the silence, within the time that it may last
 PATIENT = 5  # times as long may the only manager be silent
 
 
+class Refused(Unavailable):
+    """The manager does not want this node, whichever manager it asks."""
+
+
 class Link:
     """An open session after its handshake. `welcome` is the manager's greeting."""
 
@@ -45,12 +49,12 @@ class Link:
         await self._socket.send_bytes(wire.encode(message))
 
     async def messages(self) -> AsyncIterator[wire.FromManager]:
-        """What the manager sends, until it closes the session. Then raises ConnectionResetError with its reason, or Unavailable
+        """What the manager sends, until it closes the session. Then raises ConnectionResetError with its reason, or Refused
         where the manager does not want this node's session."""
         while True:
             frame = await self._socket.receive()
             if frame.type is aiohttp.WSMsgType.CLOSE and frame.data == aiohttp.WSCloseCode.POLICY_VIOLATION:
-                raise Unavailable(f"the manager refused the session: {_reason(frame)}")
+                raise Refused(f"the manager refused the session: {_reason(frame)}")
             if frame.type is not aiohttp.WSMsgType.BINARY:
                 raise ConnectionResetError(f"the manager ended the session: {_reason(frame)}")
             self._silent = 0
@@ -86,7 +90,7 @@ class Link:
 async def connect(address: str, hello: wire.Hello, context: ssl.SSLContext | None, limit: float) -> Link:
     """Open a session with the manager at `address` (unix:///path, or host:port by `context`) within `limit` seconds.
 
-    Raises Unavailable, TimeoutError, OSError, aiohttp.ClientError.
+    Raises Refused, Unavailable, TimeoutError, OSError, aiohttp.ClientError.
     """
     parts = AsyncExitStack()
     try:
@@ -112,14 +116,20 @@ async def _open(address: str, context: ssl.SSLContext | None, parts: AsyncExitSt
         opened = http.ws_connect(url, max_msg_size=0, timeout=CLOSE, server_hostname=name)
         return await parts.enter_async_context(opened)
     except aiohttp.WSServerHandshakeError as error:
-        why = ": was it removed from the cluster?" if error.status in (401, 403) else ""
-        raise Unavailable(f"the manager does not take this node in (status {error.status}){why}") from None
+        if error.status == 403:
+            raise Refused(
+                "this node is not in the cluster any more: it was removed. "
+                'Use "docker swarm leave", then "docker swarm join" to join anew'
+            ) from None
+        raise Unavailable(f"the manager does not take this node in (status {error.status})") from None
 
 
 async def _welcome(socket: aiohttp.ClientWebSocketResponse) -> wire.Welcome:
     frame = await socket.receive()
     if frame.type is not aiohttp.WSMsgType.BINARY:
-        raise Unavailable(f"the manager refused the session: {_reason(frame)}")
+        refused = frame.type is aiohttp.WSMsgType.CLOSE and frame.data == aiohttp.WSCloseCode.POLICY_VIOLATION
+        kind = Refused if refused else Unavailable
+        raise kind(f"the manager refused the session: {_reason(frame)}")
     message = wire.decode_from_manager(frame.data)
     if not isinstance(message, wire.Welcome):
         raise Unavailable(f"the manager began the session with {type(message).__name__}, not Welcome")

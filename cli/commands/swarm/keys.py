@@ -44,6 +44,8 @@ def unlock_key(session: Session, quiet: bool, rotate: bool) -> None:
     if rotate:
         update_swarm(session, {}, rotateManagerUnlockKey=True)
     key = session.client.get("/swarm/unlockkey")["UnlockKey"]
+    if not key:
+        raise CliError("no unlock key is set")
     if quiet:
         print(key)
     else:
@@ -61,5 +63,14 @@ def print_unlock_key(key: str) -> None:
 @command()
 @click.pass_obj
 def unlock(session: Session) -> None:
+    _check_locked(session.client.get("/info")["Swarm"]["LocalNodeState"])
     key = getpass.getpass("Please enter unlock key: ") if sys.stdin.isatty() else sys.stdin.readline()
     session.client.post("/swarm/unlock", {"UnlockKey": key.strip()})
+
+
+def _check_locked(state: str) -> None:
+    """Before anybody types a key in vain."""
+    if state == "inactive":
+        raise CliError("Error: This node is not part of a swarm")
+    if state != "locked":
+        raise CliError("Error: swarm is not locked")

@@ -7,24 +7,31 @@ from ipaddress import ip_address
 import pytest
 
 from common.errors import InvalidArgument
-from worker.membership.addresses import Place, place, split
+from worker.membership.addresses import CHOSEN, OWN, Place, place, split
 
 ONE = {"eth0": [ip_address("192.0.2.7"), ip_address("2001:db8::7")]}
 TWO = {**ONE, "eth1": [ip_address("198.51.100.7")]}
 
 
 def test_the_only_address_is_advertised_and_all_are_listened_on() -> None:
-    assert place("", "", "", ONE) == Place("0.0.0.0:2377", "192.0.2.7:2377", "")
+    assert place("", "", "", ONE) == Place("0.0.0.0:2377", "192.0.2.7:2377", "", CHOSEN)
+
+
+def test_the_best_address_is_chosen_where_nothing_is_told() -> None:
+    assert place("0.0.0.0:4000", "", "", TWO, best="198.51.100.7").advertise == "198.51.100.7:4000"
+    assert place("eth0:4000", "", "", TWO, best="198.51.100.7").advertise == "192.0.2.7:4000"
+    assert place("", "192.0.2.7", "", TWO, best="198.51.100.7").advertise == "192.0.2.7:2377"
+    assert place("[::]:4000", "", "", TWO, best="2001:db8::7").advertise == "[2001:db8::7]:4000"
 
 
 @pytest.mark.parametrize(
     ("listen", "advertise", "data_path", "expected"),
     [
-        ("0.0.0.0:4000", "", "", Place("0.0.0.0:4000", "192.0.2.7:4000", "")),
+        ("0.0.0.0:4000", "", "", Place("0.0.0.0:4000", "192.0.2.7:4000", "", CHOSEN)),
         ("", "198.51.100.9", "", Place("0.0.0.0:2377", "198.51.100.9:2377", "")),
-        ("eth0:4000", "", "", Place("192.0.2.7:4000", "192.0.2.7:4000", "")),
-        ("[::]:2377", "[2001:db8::7]:5000", "", Place("[::]:2377", "[2001:db8::7]:5000", "")),
-        ("0.0.0.0", "eth0:5000", "eth0", Place("0.0.0.0:2377", "192.0.2.7:5000", "192.0.2.7")),
+        ("eth0:4000", "", "", Place("192.0.2.7:4000", "192.0.2.7:4000", "", OWN)),
+        ("[::]:2377", "[2001:db8::7]:5000", "", Place("[::]:2377", "[2001:db8::7]:5000", "", OWN)),
+        ("0.0.0.0", "eth0:5000", "eth0", Place("0.0.0.0:2377", "192.0.2.7:5000", "192.0.2.7", OWN)),
         ("", "manager1.example", "", Place("0.0.0.0:2377", "manager1.example:2377", "")),
     ],
 )
