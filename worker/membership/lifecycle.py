@@ -185,5 +185,10 @@ class Lifecycle:
 
     async def _ready(self) -> None:
         """Return once this node's manager answers."""
-        async with asyncio.timeout(READY):
-            await self._manager.up()
+        try:
+            async with asyncio.timeout(READY):
+                await self._manager.up()
+        except TimeoutError:
+            raise Unavailable(
+                f"the step is done, but this node's manager does not answer within {READY:.0f} seconds: the daemon's log says why"
+            ) from None

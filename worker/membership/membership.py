@@ -34,7 +34,7 @@ from worker.network.own_addresses import own_addresses
 
 log = structlog.get_logger()
 RETRY = (0.2, 60.0)  # seconds: first and longest pause between two tries to renew
-LOOK = 5.0  # seconds between looks at the machine's addresses
+LOOK = 2.0  # seconds between looks at the machine's addresses
 OF_MANAGERS = ("raft",)  # folders below the root that belong to a manager of one cluster
 PLACE = "swarm/store"  # where that cluster's state moved to (manager/migration/places.py)
 
@@ -176,6 +176,7 @@ class Membership:
         await self._process.stopped()  # whoever asks for the manager from now on meets the new one
         if another:
             self._file.unlock_key = unlock_key
+            self._misplaced, self._double = "", False
         if keep_state:
             await asyncio.to_thread(self._file.save, identity)
         else:
