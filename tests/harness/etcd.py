@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,11 +30,11 @@ class EtcdMember:
     """One etcd process. `start` after `kill` goes on with its data."""
 
     def __init__(
-        self, name: str, folder: Path, peers: dict[str, str], client: str, flags: tuple[str, ...], netns: str
+        self, name: str, folder: Path, peers: dict[str, str], client: str, flags: tuple[str, ...], inside: Sequence[str]
     ) -> None:
         self.name = name
         self.url = client
-        self._inside = ["nsenter", f"--net=/run/netns/{netns}", "--"] if netns else []
+        self._inside = inside
         self._folder = folder
         self._log = folder.with_suffix(".log")
         self._command = [
@@ -151,14 +151,24 @@ class Etcd:
 
 
 @contextmanager
-def etcd(size: int = 1, *flags: str, scheme: str = "http", where: Path = _FAST, netns: str = "") -> Iterator[Etcd]:
-    """A running cluster of `size` members with their data in `where`, on the loopback of `netns`; `flags` go to each."""
+def etcd(
+    size: int = 1,
+    *flags: str,
+    scheme: str = "http",
+    where: Path = _FAST,
+    address: str = "127.0.0.1",
+    inside: Sequence[str] = (),
+) -> Iterator[Etcd]:
+    """A running cluster of `size` members with their data in `where`, at `address`; `flags` go to each.
+
+    `inside` is the beginning of a command line that enters another network namespace.
+    """
     folder = Path(tempfile.mkdtemp(prefix="shoal-etcd-", dir=where))
     ports = _free_ports(2 * size)
-    peers = {f"m{n}": f"http://127.0.0.1:{ports[n]}" for n in range(size)}
-    urls = [f"{scheme}://127.0.0.1:{port}" for port in ports[size:]]
+    peers = {f"m{n}": f"http://{address}:{ports[n]}" for n in range(size)}
+    urls = [f"{scheme}://{address}:{port}" for port in ports[size:]]
     cluster = Etcd(
-        [EtcdMember(name, folder / name, peers, url, flags, netns) for name, url in zip(peers, urls, strict=True)]
+        [EtcdMember(name, folder / name, peers, url, flags, inside) for name, url in zip(peers, urls, strict=True)]
     )
     try:
         if scheme == "http":

@@ -68,7 +68,7 @@ def come_and_go(cluster: Team) -> None:
 
 def test_a_cluster_moves_to_etcd_and_back(cluster: Team) -> None:
     first, services = cluster[0], Services(cluster[1])
-    with etcd(3, netns=first.netns) as server:
+    with etcd(3, inside=first.inside()) as server:
         try:
             services.create("web", "--replicas", "4")
             services.until_running("web", 4)
