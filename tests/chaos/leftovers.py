@@ -1,0 +1,23 @@
+"""What a host may hold of containers: looked at from inside, before and after, so that what was left behind is found."""
+
+from __future__ import annotations
+
+from examples.lab.host import Host
+
+_LOOK = r"""
+cut -d' ' -f5 /proc/self/mountinfo | sed 's/^/mount /'
+ls /sys/class/net | sed 's/^/link /'
+nft list ruleset | grep -v -e counter -e 'type .* hook' | sed 's/^[[:space:]]*/nft /'
+for folder in containers bundles netns layers/work; do ls /var/lib/shoal/$folder /run/shoal/$folder 2>/dev/null | sed "s/^/$folder /"; done
+for one in /proc/[0-9]*; do tr '\0' ' ' <$one/cmdline 2>/dev/null | grep -o -e '^[^ ]*conmon' -e '^sleep 100000' | sed 's/^/process /'; done
+"""
+
+
+def look(host: Host) -> set[str]:
+    """One line for each mount, link, rule, folder and process of containers in a host."""
+    return {line for line in host.run("sh", "-c", _LOOK).splitlines() if not line.endswith(":") and line.strip("nft }")}
+
+
+def containers(host: Host) -> set[str]:
+    """Ids of all containers that its daemon knows."""
+    return set(host.docker("ps", "--all", "--quiet", "--no-trunc").split())
