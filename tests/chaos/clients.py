@@ -114,16 +114,18 @@ class Client:
 
     def run(self, go_on: Callable[[], bool], pause: float) -> None:
         while go_on():
-            self.once(self._rng.choice(self._managers))
+            self.once()
             time.sleep(self._rng.uniform(0, 2 * pause))
 
-    def once(self, manager: Host) -> None:
-        """One operation on one object, after a look at it."""
+    def once(self) -> None:
+        """A look at one object, and mostly a write to it, each through any manager."""
         kind, most = self._rng.choice([("services", 3), ("services", 3), ("secrets", 3)])
         name = f"{kind}-{self._rng.randrange(most)}"
         key = f"{name}-{self._life(name)}"
-        seen = self.read(manager, kind, key)
+        seen = self.read(self._rng.choice(self._managers), kind, key)
+        manager = self._rng.choice(self._managers)
         if isinstance(seen, Lost):
+            self.outcomes["not seen"] += 1
             return
         what = self._rng.random()
         if seen is None:
@@ -159,9 +161,9 @@ class Client:
 
     def _swap(self, manager: Host, kind: str, key: str, seen: Seen) -> None:
         spec = seen.spec | {"Labels": {"mark": self._mark()}}
-        if kind == "services" and self._rng.random() < 0.3:
-            spec["Mode"] = {"Replicated": {"Replicas": self._rng.randrange(4)}}
         if kind == "services" and self._rng.random() < 0.15:
+            spec["Mode"] = {"Replicated": {"Replicas": self._rng.randrange(4)}}
+        if kind == "services" and self._rng.random() < 0.08:
             task = spec["TaskTemplate"]
             container = task["ContainerSpec"] | {"Env": [f"N={self._marks}"]}
             spec["TaskTemplate"] = task | {"ContainerSpec": container}

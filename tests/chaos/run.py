@@ -24,8 +24,8 @@ from tests.chaos.watcher import Versions, Watcher, slots
 from tests.harness.lab import Formed, lab
 from tests.harness.services import SLEEP
 
-CLIENTS = 4
-PAUSE = 0.35  # seconds between two operations of a client, on average
+CLIENTS = 6
+PAUSE = 0.2  # seconds between two operations of a client, on average
 SETTLED = (
     30.0  # seconds after the heal in which every service reaches its desired state, on a machine that is not loaded
 )

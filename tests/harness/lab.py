@@ -39,6 +39,12 @@ class Formed(Lab):
         return Cluster(self.hosts)
 
 
+def tasks_on(host: Host) -> set[str]:
+    """Ids of the tasks whose containers run on a host, whatever the managers think."""
+    label = '{{.Label "com.docker.swarm.task.id"}}'
+    return set(host.docker("ps", "--format", label).split())
+
+
 @contextmanager
 def lab(managers: int = 3, workers: int = 2, *flags: str, form: bool = True, disk: int = 1 << 30) -> Iterator[Formed]:
     """A lab (with `form`, as one cluster whose nodes are all ready); `flags` are every shoald's."""
