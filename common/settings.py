@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, kw_only=True, dict=True, rename="kebab", forbid_u
     store_key: str = ""
     insecure_registries: list[str] = []
     shutdown_timeout: int = 15  # seconds
+    replace_managers_after: int = 30  # seconds
 
     @cached_property
     def instance(self) -> str:

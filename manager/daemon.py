@@ -69,7 +69,7 @@ async def _serve(placed: Settings, settings: Settings, start: ManagerStart, tls:
         group.create_task(store.until_moved(), name="moved")
         group.create_task(dispatcher.run(), name="dispatcher")
         group.create_task(Driver(store, all_loops()).run(), name="driver")
-        group.create_task(Members(store, opened.group).run(), name="members")
+        group.create_task(Members(store, opened.group, settings.replace_managers_after).run(), name="members")
         if tls is None:
             group.create_task(_bootstrap(store, identity.node_id, settings.cluster_pools), name="bootstrap")
         else:

@@ -23,7 +23,7 @@ from manager.store.base import Put, Store, View
 
 log = structlog.get_logger()
 PERIOD = 1.0  # seconds between two looks at the group
-DEAD = 30.0  # seconds after which a manager that does not answer may be replaced
+DEAD = 30.0  # seconds after which a manager that does not answer may be replaced, by default
 
 
 class Group(Protocol):
@@ -51,7 +51,8 @@ class Alone:
 class Watch:
     """Since when members are silent, and since when they are there, on a clock in seconds. For one leadership."""
 
-    def __init__(self) -> None:
+    def __init__(self, dead: float = DEAD) -> None:
+        self._dead = dead
         self._silent: dict[str, float] = {}
         self._came: dict[str, float] = {}
         self._started = False
@@ -71,22 +72,25 @@ class Watch:
         for member in members:
             since = self._silent.get(member.id, now)
             later = [other for other in members if other.reachable and self._came.get(other.id, since) > since]
-            if member.voter and now - since > DEAD and later:
+            if member.voter and now - since > self._dead and later:
                 yield member.id
 
 
 class Members:
-    """`run()` for as long as the manager runs."""
+    """`run()` for as long as the manager runs. `dead`: seconds of silence after which a manager may be replaced."""
 
-    def __init__(self, store: Store, group: Group, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: Store, group: Group, dead: float = DEAD, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._group = group
+        self._dead = dead
         self._clock = clock
 
     async def run(self) -> None:
         while True:
             await self._store.leadership(True)
-            watch = Watch()
+            watch = Watch(self._dead)
             while self._store.is_leader():
                 await self._look(watch)
                 await asyncio.sleep(PERIOD)

@@ -49,6 +49,7 @@ _HELP = {
     "store_key": "its private key",
     "insecure_registries": "registries that may be spoken to without TLS; repeatable",
     "shutdown_timeout": "seconds that a clean stop may take",
+    "replace_managers_after": "seconds of silence after which a manager that was added since takes a dead one's place",
 }
 
 

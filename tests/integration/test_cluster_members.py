@@ -186,6 +186,28 @@ def test_the_root_is_rotated_under_way(cluster: Team, services: Services) -> Non
         assert not [line for line in new if "does not have the certificate" in line]
 
 
+def test_a_dead_manager_makes_way_for_one_that_came_after_it() -> None:
+    with team(4, form=False) as made:
+        for one in made.daemons:
+            one.stop()
+            one.flags = ("--replace-managers-after", "2")
+            one.start()
+        made.init()
+        for one in made.daemons[1:3]:
+            made.join(one, "manager")
+        made.until_nodes(made[0], 3, managers=3)
+        dead = made.node_id(made[2])
+        made[2].kill()
+        until(lambda: "Unreachable" in made[0].docker("node", "ls"), "it is seen as dead", timeout=10)
+        made.join(made[3], "manager")
+        shown = "node", "inspect", "-f", "{{.Spec.Role}} {{if .ManagerStatus}}member{{end}}", dead
+        until(lambda: made[0].docker(*shown).strip() == "worker", "it is a manager no more", timeout=20)
+        made.until_nodes(made[0], 3, managers=3)
+        made[1].docker("node", "rm", dead)
+        made[2].start()
+        until(lambda: "it was removed" in _trouble(made[2]), "it hears of it when it comes back", timeout=20)
+
+
 def test_the_last_manager_stays() -> None:
     with team(1) as one:
         id = one.node_id(one[0])
