@@ -164,7 +164,7 @@ class Session:
         self._set.begin()
         async with asyncio.TaskGroup() as group:
             logs = LogSender(self._host, agent, group, link.send)
-            group.create_task(link.beat(self._describe), name="beat")
+            group.create_task(link.beat(self._describe, self._membership.tls_info), name="beat")
             group.create_task(link.listen(lambda: len(self._membership.managers()) > 1), name="listen")
             group.create_task(self._send_statuses(link), name="send statuses")
             async for message in link.messages():

@@ -60,16 +60,16 @@ class Link:
             self._silent = 0
             yield wire.decode_from_manager(frame.data)
 
-    async def beat(self, describe: Callable[[], NodeDescription]) -> None:
-        """Send signs of life for ever, and the node's description when it has changed."""
+    async def beat(self, describe: Callable[[], NodeDescription], urgent: Callable[[], object]) -> None:
+        """Send signs of life for ever, and the node's description when it has changed: at once where `urgent` has."""
         loop = asyncio.get_running_loop()
-        told, looked = describe(), loop.time()
+        told, seen, looked = describe(), urgent(), loop.time()
         while True:
             await asyncio.sleep(self.welcome.heartbeat)
             await self.send(wire.Beat())
-            if loop.time() - looked < min(DESCRIBE, 5 * self.welcome.heartbeat):
+            if urgent() == seen and loop.time() - looked < min(DESCRIBE, 5 * self.welcome.heartbeat):
                 continue
-            looked = loop.time()
+            seen, looked = urgent(), loop.time()
             if (now := describe()) != told:
                 told = now
                 await self.send(wire.Report(description=now))
