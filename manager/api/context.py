@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from common.errors import Unavailable, VersionConflict
+from common.errors import ShoalError, Unavailable, VersionConflict
 from manager.store.base import Change, Store, View
 
 if TYPE_CHECKING:
@@ -39,10 +39,19 @@ class Context:
     async def transact(self, build: Callable[[View], tuple[Sequence[Change], T]]) -> T:
         """Commit what `build` makes of a view, again on a fresh view while others change the same objects in between.
 
-        `build` raises what the user has to be told; its second result is returned.
+        `build` raises what the user has to be told; its second result is returned. What it refuses on a view that may be
+        older than what other managers acknowledged, it is asked again on one that is not.
         """
+        current = False
         for _ in range(ATTEMPTS):
-            changes, result = build(self.store.view())
+            try:
+                changes, result = build(self.store.view())
+            except ShoalError:
+                if current:
+                    raise
+                await self.store.barrier()
+                current = True
+                continue
             try:
                 await self.store.commit(changes)
             except VersionConflict:
