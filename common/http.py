@@ -21,6 +21,7 @@ from common.parse import parse_json
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY = 16 << 20  # bytes of a JSON body
+BACKLOG = 4096  # connections that may wait for a manager: all nodes of a large cluster may come at once
 _LOOK = 1.0  # seconds between looks whether a silent stream's client is still there
 _BEGUN: web.RequestKey[web.StreamResponse] = web.RequestKey("begun", web.StreamResponse)
 

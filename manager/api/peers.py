@@ -41,7 +41,8 @@ async def serve_peers(app: web.Application, listen: str, tls: Tls) -> AsyncItera
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls.server).start()
+            site = web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=tls.server, backlog=http.BACKLOG)
+            await site.start()
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise Unavailable(f"cannot listen on {listen} for the cluster's other nodes: {reason}") from None

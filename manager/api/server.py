@@ -39,7 +39,7 @@ async def serve(app: web.Application, path: Path) -> AsyncIterator[None]:
         path.unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
-            await web.UnixSite(runner, str(path)).start()
+            await web.UnixSite(runner, str(path), backlog=http.BACKLOG).start()
         finally:
             os.umask(mask)
         yield

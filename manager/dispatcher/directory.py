@@ -10,7 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from common.model import Config, Network, Node, Secret, Service, Task
+from msgspec.structs import replace
+
+from common.model import Config, Network, Node, Secret, Service, Task, TaskState
 from common.wire import ServiceEndpoint
 from manager.dispatcher import endpoints
 from manager.store.base import Changed, View
@@ -89,9 +91,10 @@ class Directory:
         before, after = changed.before, changed.after
         assert isinstance(before, Task | None)
         assert isinstance(after, Task | None)
-        for task in (before, after):
-            if task is not None and task.node_id in self._nodes:
-                self._nodes[task.node_id].mark("tasks", task.id)
+        if not _only_reported(before, after):
+            for task in (before, after):
+                if task is not None and task.node_id in self._nodes:
+                    self._nodes[task.node_id].mark("tasks", task.id)
         self.mark_endpoints(endpoints.touched(before, after))
 
     def _mark_service(self, changed: Changed) -> None:
@@ -128,3 +131,12 @@ class Directory:
 
     def _holders_of(self, kind: str, id: str) -> Iterator[Holder]:
         yield from tuple(self._holders.get((kind, id), {}).values())
+
+
+def _only_reported(before: Task | None, after: Task | None) -> bool:
+    """Whether nothing changed but what the worker itself said: most changes are such, and none is news to it."""
+    if before is None or after is None or before.status.state.order < TaskState.ASSIGNED.order:
+        return False
+    if before.status.state.terminal != after.status.state.terminal:
+        return False
+    return replace(before, status=after.status, version=after.version, updated_at=after.updated_at) == after

@@ -150,8 +150,9 @@ class Dispatcher:
             before = now
             if reason := self.standing.reason:
                 self._close_all(f"{reason}: find another one")
-            for session in self._sessions.values():
-                if now - max(session.heard, floor) > limit:
+            edge = now - limit
+            if floor < edge:
+                for session in [session for session in self._sessions.values() if session.heard < edge]:
                     session.close("nothing was heard of the node")
 
     def _close_all(self, reason: str) -> None:

@@ -16,6 +16,7 @@ import structlog
 from common.errors import NoSpace, Unavailable, VersionConflict
 from common.model import SECOND, Cluster, Node, NodeDescription, NodeStatus
 from common.wire import Hello
+from manager.dispatcher.node_writer import NodeWriter
 from manager.dispatcher.others import Others
 from manager.dispatcher.standing import Standing
 from manager.store.base import Put, Store, View
@@ -58,6 +59,7 @@ class Liveness:
         self._news: set[str] = set()  # heard here, and not passed on yet
         self._telling = asyncio.Lock()
         self._met: dict[str, float] = {}  # nodes that were never heard: since when they are known
+        self._writer = NodeWriter(store)
         self._floor = clock()  # nobody can have been silent since before that
         self._looked = clock()
 
@@ -82,10 +84,10 @@ class Liveness:
             guests = [guest for guest in node.guests if guest.container_id in hello.guests]
             return replace(node, description=hello.description, status=status, guests=guests, instance=hello.instance)
 
-        await self._update(node_id, ready)
+        await self._writer.change(node_id, ready)
 
     async def describe(self, node_id: str, description: NodeDescription) -> None:
-        await self._update(node_id, lambda node: replace(node, description=description))
+        await self._writer.change(node_id, lambda node: replace(node, description=description))
 
     async def run(self) -> None:
         """Pass on whom this manager heard, and as leader find the nodes that fell silent."""
@@ -155,7 +157,7 @@ class Liveness:
             await self._store.commit([Put(replace(n, status=status)) for n, status in nodes if n], leading=True)
         except VersionConflict:
             for id, status in found:
-                await self._update(id, lambda node, status=status: replace(node, status=status), leading=True)  # type: ignore[misc]
+                await self._writer.alone(id, lambda node, status=status: replace(node, status=status), leading=True)  # type: ignore[misc]
 
     def wake(self, limit: float) -> None:
         """Look at the clock: a judge that slept much longer than it meant, or could not serve, has not listened."""
@@ -170,6 +172,8 @@ class Liveness:
         found = {}
         for node in view.all(Node):
             heard = self._heard.get(node.id, 0.0)
+            if heard > now - limit and node.status.state == "ready":
+                continue
             last = max(heard or self._met.setdefault(node.id, now), self._floor)
             if last <= now - limit:
                 if node.status.state != "down":
@@ -177,18 +181,6 @@ class Liveness:
             elif node.status.state == "down" and heard > now - limit:
                 found[node.id] = replace(node.status, state="ready", message="")
         return found
-
-    async def _update(self, node_id: str, change: Callable[[Node], Node], *, leading: bool = False) -> None:
-        """Change the node until no loop's change comes in between; nothing where it is so already, or gone."""
-        while (node := self._store.view().get(Node, node_id)) is not None:
-            wanted = change(node)
-            if wanted == node:
-                return
-            try:
-                await self._store.commit([Put(wanted)], leading=leading)
-            except VersionConflict:
-                continue
-            return
 
 
 def _own_host(node: Node) -> str:

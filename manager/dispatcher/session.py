@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -23,9 +24,15 @@ from manager.dispatcher.node_set import NodeSet
 from manager.dispatcher.status import StatusWriter
 from manager.store.base import Store
 
-GATHER = 0.02  # seconds after a message in which changes are collected for the next one
+GATHER = (
+    0.02,
+    0.5,
+)  # seconds after a message in which changes are collected for the next one: among few sessions, and at most
+MESSAGES = 20_000  # that all sessions together may want to send in a second, about
 ENOUGH = 100  # changes that do not wait any longer
 RETRY = 0.5  # seconds until a node's arrival is written again that no quorum took
+
+BEAT = wire.encode(wire.Beat())
 
 log = structlog.get_logger()
 
@@ -55,7 +62,7 @@ class Session:
         self._hello = hello
         self._socket = socket
         self._parts = parts
-        self._set = NodeSet(hello.node_id, parts.directory, self._wake_up, self.close)
+        self._set = NodeSet(hello.node_id, parts.directory, self._marked, self.close)
         self._controls: deque[Control] = deque()
         self._wake = asyncio.Event()
         self._spoken = asyncio.Event()  # since somebody asked whether the worker lives
@@ -63,6 +70,7 @@ class Session:
         self._closed = ""
         self._sequence = 0
         self._beat_due = False
+        self._sending = self._gathering = False
         self._membership: wire.Membership | None = None  # as it was told
         self._membership_due = True
 
@@ -131,8 +139,7 @@ class Session:
             self._parts.liveness.beat(self.node_id)
         match message:
             case wire.Beat():
-                self._beat_due = True
-                self._wake_up()
+                await self._answer()
             case wire.StatusBatch():
                 self._parts.statuses.put(self.node_id, message.updates)
             case wire.Report():
@@ -144,6 +151,10 @@ class Session:
 
     def _wake_up(self) -> None:
         self._wake.set()
+
+    def _marked(self) -> None:
+        if not self._gathering or self._set.pending >= ENOUGH:
+            self._wake_up()
 
     def _control(self, message: Control) -> None:
         self._controls.append(message)
@@ -166,7 +177,16 @@ class Session:
                 await self._send(self._first(self._hello.digest))
             if self._set.pending:
                 await self._send_changes()
+        self._sending = True
         await self._socket.close(code=WSCloseCode.GOING_AWAY, message=self._closed.encode()[:120])
+
+    async def _answer(self) -> None:
+        """The worker sent a beat: answer at once where the connection is free, as it nearly always is."""
+        if self._sending:
+            self._beat_due = True
+            self._wake_up()
+        else:
+            await self._socket.send_bytes(BEAT)
 
     async def _answer_beat(self) -> None:
         """One answer is enough for all that came: it says that this manager lives."""
@@ -201,16 +221,18 @@ class Session:
 
     async def _gather(self) -> None:
         """Let changes collect for a while, unless there are many, or something else is due."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + GATHER
-        while self._set.pending < ENOUGH and not self._controls and not self._closed and not self._beat_due:
-            try:
-                async with asyncio.timeout_at(until):
+        self._wake.clear()
+        if not (
+            self._set.pending >= ENOUGH or self._controls or self._closed or self._beat_due or self._membership_due
+        ):
+            self._gathering = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(max(GATHER[0], self._parts.count() / MESSAGES), GATHER[1])):
                     await self._wake.wait()
-            except TimeoutError:
-                break
-            self._wake.clear()
+            self._gathering = False
         self._wake_up()
 
     async def _send(self, message: wire.Message) -> None:
+        self._sending = True
         await self._socket.send_bytes(wire.encode(message))
+        self._sending = False

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from common.errors import NoSpace, Unavailable
 from manager.store.base import Store
 
-PROBE = 1.0  # seconds between two looks
+PROBE = 1.0  # seconds between two looks, and that the store may take to answer
+LOOKS = 20  # at an answer that is due
 PATIENCE = 3.0  # seconds: longer than a change of leader takes
 
 
@@ -46,10 +47,22 @@ class Standing:
 
     async def _probe(self) -> None:
         what = "this manager has lost the others"
-        try:
-            async with asyncio.timeout(PROBE):
-                await self._store.barrier()
-        except (TimeoutError, Unavailable, NoSpace):
-            self.bad(what, PATIENCE - PROBE)
-        else:
+        if await self._answers():
             self.good(what)
+        else:
+            self.bad(what, PATIENCE - PROBE)
+
+    async def _answers(self) -> bool:
+        """Looks are counted, not seconds: a manager that is busy with its workers is slow in all it does, and sending them away
+        would bring them all back at once."""
+        asked = asyncio.ensure_future(self._store.barrier())
+        try:
+            for _ in range(LOOKS):
+                await asyncio.wait((asked,), timeout=PROBE / LOOKS)
+                if asked.done():
+                    return asked.result() is None
+        except (Unavailable, NoSpace):
+            pass
+        finally:
+            asked.cancel()
+        return False

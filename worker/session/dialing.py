@@ -1,14 +1,15 @@
 """Finding a manager: this node's own first, then the others in random order, until one of them takes the session in.
 
 Managers are tried one after the other, but none is waited for long: while one hangs the next is tried beside it, and the
-first that welcomes the node has it.
+first that welcomes the node has it. A try goes on while others begin: a manager that all nodes come to at once is slow, and
+would be slower if each of them gave up and came again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import aiohttp
 import msgspec
@@ -17,11 +18,13 @@ import structlog
 from common.errors import ShoalError
 from worker.session.link import Link
 
-PATIENCE = (0.5, 10.0)  # seconds: for one manager's Welcome in the first round, and at most; it doubles each round
+STAGGER = 0.25  # seconds that a manager is waited for before the next one is tried beside it
+PATIENCE = 30.0  # seconds: for one manager's Welcome
 PAUSE = (0.05, 2.0)  # seconds: between rounds, at first and at most
 FAILURES = (ShoalError, OSError, aiohttp.ClientError, msgspec.MsgspecError)
 
 Open = Callable[[str, float], Awaitable[Link]]  # address, seconds
+Tries = dict[str, asyncio.Task[Link | None]]  # by address
 
 log = structlog.get_logger()
 
@@ -33,49 +36,45 @@ class Dialer:
         self._managers = managers
         self._open = open
         self._lost = ""  # the manager of the last session
-        self._pause, self._patience = PAUSE[0], PATIENCE[0]
+        self._pause = PAUSE[0]
         self._told = ""
 
     def worked(self) -> None:
         """The present session is a good one: the next search begins fresh."""
-        self._pause, self._patience, self._told = PAUSE[0], PATIENCE[0], ""
+        self._pause, self._told = PAUSE[0], ""
 
     async def dial(self) -> Link:
         """A session with any manager, however long that takes."""
         await asyncio.sleep(self._pause * random.random())  # all of a lost manager's workers come at once
-        while True:
-            link = await self._round(order(self._managers(), self._lost))
-            self._slow_down()
-            if link is not None:
-                self._lost = link.address
-                return link
-            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
+        tries: Tries = {}
+        try:
+            while (link := await self._round(tries)) is None:
+                self._slow_down()
+            self._slow_down()  # unless this session works
+            self._lost = link.address
+            return link
+        finally:
+            await _drop(tries.values())
 
     def _slow_down(self) -> None:
         self._pause = min(self._pause * 1.5, PAUSE[1])
-        self._patience = min(self._patience * 2, PATIENCE[1])
 
-    async def _round(self, addresses: list[str]) -> Link | None:
-        """The first session that one of them grants; None where none does."""
-        trying: set[asyncio.Task[Link | None]] = set()
-        try:
-            while addresses or trying:
-                if addresses:
-                    trying.add(asyncio.create_task(self._try(addresses.pop(0)), name="dial a manager"))
-                wait = self._patience / 2 if addresses else None
-                done, trying = await asyncio.wait(trying, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-                found = [link for link in (task.result() for task in done) if link is not None]
-                for link in found[1:]:
-                    await link.close()
-                if found:
-                    return found[0]
-            return None
-        finally:
-            await _drop(trying)
+    async def _round(self, tries: Tries) -> Link | None:
+        """Try each manager that is not being tried, then pause: the first session that one of them grants."""
+        for address in order(self._managers(), self._lost):
+            if address not in tries:
+                tries[address] = asyncio.create_task(self._try(address), name="dial a manager")
+                if (link := await _first(tries, STAGGER, tries[address])) is not None:
+                    return link
+        pause = self._pause * random.uniform(0.5, 1.0)
+        if tries:
+            return await _first(tries, pause)
+        await asyncio.sleep(pause)
+        return None
 
     async def _try(self, address: str) -> Link | None:
         try:
-            return await self._open(address, self._patience)
+            return await self._open(address, PATIENCE)
         except FAILURES as error:
             self._complain(address, error)
             return None
@@ -89,10 +88,28 @@ class Dialer:
             self._told = reason
 
 
-async def _drop(trying: set[asyncio.Task[Link | None]]) -> None:
-    for task in trying:
+async def _first(tries: Tries, seconds: float, newest: asyncio.Task[Link | None] | None = None) -> Link | None:
+    """The session of the first try that brings one within `seconds`; None as well once the `newest` try has failed. Tries that
+    ended leave the `tries`."""
+    end = asyncio.get_running_loop().time() + seconds
+    while tries and (newest is None or not newest.done()):
+        left = end - asyncio.get_running_loop().time()
+        done, _ = await asyncio.wait(tries.values(), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            break
+        for address in [address for address, task in tries.items() if task.done()]:
+            if (link := tries[address].result()) is not None:
+                del tries[address]
+                return link
+            del tries[address]
+    return None
+
+
+async def _drop(tries: Iterable[asyncio.Task[Link | None]]) -> None:
+    tasks = [*tries]
+    for task in tasks:
         task.cancel()
-    for result in await asyncio.gather(*trying, return_exceptions=True):
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(result, Link):
             await result.close()
 

@@ -7,9 +7,11 @@ heard any more, is found within seconds.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import aiohttp
 
@@ -108,7 +110,8 @@ async def _open(address: str, context: ssl.SSLContext | None, parts: AsyncExitSt
     if address.startswith("unix://"):
         connector, url, name = aiohttp.UnixConnector(address.removeprefix("unix://")), f"http://manager{PATH}", None
     elif context is not None:
-        connector, url, name = aiohttp.TCPConnector(ssl=context), f"https://{address}{PATH}", SERVER_NAME
+        connector = aiohttp.TCPConnector(ssl=context, socket_factory=_impatient)
+        url, name = f"https://{address}{PATH}", SERVER_NAME
     else:
         raise Unavailable(f"the manager at {address} cannot be trusted: this node has no certificate")
     http = await parts.enter_async_context(aiohttp.ClientSession(connector=connector))
@@ -122,6 +125,15 @@ async def _open(address: str, context: ssl.SSLContext | None, parts: AsyncExitSt
                 'Use "docker swarm leave", then "docker swarm join" to join anew'
             ) from None
         raise Unavailable(f"the manager does not take this node in (status {error.status})") from None
+
+
+def _impatient(address: tuple[Any, ...]) -> socket.socket:
+    """A host that is not there is given up after 3 seconds, so that it is found soon after it is back; one that is there and
+    slow is given its time."""
+    made = socket.socket(*address[:3])
+    made.setblocking(False)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
+    return made
 
 
 async def _welcome(socket: aiohttp.ClientWebSocketResponse) -> wire.Welcome:

@@ -251,3 +251,14 @@ async def step(world: World, rng: Random) -> None:
         status = TaskStatus(state=rng.choice(states[:4]), healthy=rng.random() < 0.8)
         desired = rng.choice((TaskState.RUNNING, TaskState.RUNNING, TaskState.SHUTDOWN))
         await world.commit(Put(replace(old, status=status, desired_state=desired)))
+
+
+async def test_what_the_worker_itself_reports_does_not_wake_its_session(world: World) -> None:
+    worker = world.worker()
+    await world.put_task(task())
+    worker.hear()
+    marked = worker.marked
+    await world.put_task(task(state=TaskState.PREPARING))
+    assert worker.marked == marked
+    await world.put_task(task(state=TaskState.PREPARING, desired_state=TaskState.SHUTDOWN))
+    assert worker.marked > marked

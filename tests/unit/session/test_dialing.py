@@ -70,13 +70,32 @@ async def test_another_manager_takes_over_at_once() -> None:
 
 
 async def test_one_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialing, "PATIENCE", (0.02, 1.0))
+    monkeypatch.setattr(dialing, "STAGGER", 0.01)
     world = World(a=3600.0, b=3600.0, c=0.0)
     world.behaviour[OWN] = 3600.0
     began = time.monotonic()
     assert (await world.dialer().dial()).address == "c:1"
     assert time.monotonic() - began < 1.0
     assert world.closed == []
+
+
+async def test_a_slow_manager_is_tried_once_and_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialing, "STAGGER", 0.001)
+    monkeypatch.setattr(dialing, "PAUSE", (0.001, 0.01))
+    world = World(a=0.1, b=ConnectionRefusedError())
+    assert (await world.dialer().dial()).address == "a:1"
+    assert world.asked.count("a:1") == 1
+    assert world.asked.count("b:1") > 1
+
+
+async def test_a_manager_that_never_answers_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialing, "PATIENCE", 0.01)
+    monkeypatch.setattr(dialing, "PAUSE", (0.001, 0.01))
+    world = World(a=3600.0)
+    search = asyncio.ensure_future(world.dialer().dial())
+    await eventually(lambda: world.asked.count("a:1") >= 3)
+    world.behaviour["a:1"] = 0.0
+    assert (await search).address == "a:1"
 
 
 async def test_tries_go_on_until_a_manager_is_there_and_grow_rare(monkeypatch: pytest.MonkeyPatch) -> None:
