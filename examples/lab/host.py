@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from examples.lab import groups
+from examples.lab import clock, groups
 from examples.lab.groups import Group
 from examples.lab.layout import Address, LabError
 from examples.lab.processes import Process, run, until
@@ -130,8 +130,9 @@ class Host:
         self.boot()
         if self.shoald is None:
             shoald = [sys.executable, "-m", "shoal", "daemon", *self.lab.blueprint.flags]
+            settings = [f"PYTHONPATH={REPO}", *([clock.install(self.root)] if self.lab.blueprint.clocks else [])]
             with open(self.log, "ab") as log:
-                command = self.command("setsid", "--fork", "env", f"PYTHONPATH={REPO}", *shoald)
+                command = self.command("setsid", "--fork", "env", *settings, *shoald)
                 subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
 
     def wait(self, timeout: float = 60) -> None:
@@ -205,7 +206,11 @@ class Host:
             raise LabError(f"no {part} runs on {self.name}: it is {self.state()}")
         return process
 
-    # Its disk and log
+    # Its clock, disk and log
+
+    def set_clock(self, seconds: int) -> None:
+        """Let its daemons' time of day be so many seconds off, in a lab with clocks; a boot sets it right."""
+        clock.set_offset(self.root, seconds)
 
     def used(self) -> tuple[int, int]:
         """(used, free) bytes of its disk."""

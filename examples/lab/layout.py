@@ -38,6 +38,7 @@ class Blueprint(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 2
     disk: int = 1 << 30  # bytes of each host's disk
     flags: list[str] = []  # of every host's shoald
+    clocks: bool = False  # whether hosts have clocks of their own, which may jump
     vms: Vms | None = None  # None: the hosts are made of namespaces
 
     def hosts(self) -> list[Address]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, one after another")
     parser.add_argument("--logs", type=Path, help="folder of the logs of seeds that fail (default: a new one)")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))  # with the lab taken down
     failed = []
     logs = given.logs or Path(tempfile.mkdtemp(prefix="shoal-chaos-"))
     for seed in range(given.seed, given.seed + given.seeds):

@@ -12,6 +12,7 @@ from examples.lab.hosts import Lab
 from examples.lab.layout import LabError
 from tests.chaos.schedule import Fault
 
+JUMP = 300  # seconds
 Say = Callable[[str], None]
 
 
@@ -41,6 +42,7 @@ class Faults:
             if host.init is not None:
                 host.thaw()
                 host.unfill()
+                host.set_clock(0)
         self._lab.each(Host.start)
 
     def _begin(self, fault: Fault) -> None:
@@ -54,6 +56,8 @@ class Faults:
                 self._daemon(host, what, "all" if part == "host" else part)  # type: ignore[arg-type]
             case ["full", "disk"]:
                 host.fill()
+            case ["clock", way]:
+                host.set_clock(JUMP if way == "ahead" else -JUMP)
             case _:
                 self._link(fault)
 
@@ -92,5 +96,7 @@ class Faults:
                 host.thaw()
             case ["full", "disk"]:
                 host.unfill()
+            case ["clock", _]:
+                host.set_clock(0)
             case _:
                 self._lab.heal(fault.host)

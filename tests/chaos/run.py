@@ -41,7 +41,7 @@ def chaos(seed: int, seconds: float, logs: Path | None = None) -> None:
         said.append(f"{time.monotonic() - started:7.2f} {text}")
         print(said[-1], flush=True, file=sys.stderr)
 
-    with lab(managers=3, workers=2) as made:
+    with lab(managers=3, workers=2, clocks=True) as made:
         try:
             _Run(made, seed, seconds, say).run()
         except BaseException as error:

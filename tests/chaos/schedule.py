@@ -25,6 +25,8 @@ KINDS = (
     "lossy",
     "slow",
     "full disk",
+    "clock ahead",
+    "clock behind",
 )
 _OF_MANAGERS = ("kill manager", "freeze manager", "cut from managers", "cut a link", "cut a link, one way")
 

@@ -46,11 +46,13 @@ def tasks_on(host: Host) -> set[str]:
 
 
 @contextmanager
-def lab(managers: int = 3, workers: int = 2, *flags: str, form: bool = True, disk: int = 1 << 30) -> Iterator[Formed]:
+def lab(
+    managers: int = 3, workers: int = 2, *flags: str, form: bool = True, disk: int = 1 << 30, clocks: bool = False
+) -> Iterator[Formed]:
     """A lab (with `form`, as one cluster whose nodes are all ready); `flags` are every shoald's."""
     folder = Folder(_FAST / f"shoal-lab-{os.urandom(3).hex()}")
     before = traces(folder)
-    made = Formed.up(folder, Blueprint(managers=managers, workers=workers, disk=disk, flags=list(flags)))
+    made = Formed.up(folder, Blueprint(managers=managers, workers=workers, disk=disk, flags=list(flags), clocks=clocks))
     try:
         made.load(busybox_archive())
         if form:
