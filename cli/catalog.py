@@ -124,6 +124,10 @@ SWARM_TABLE = {
 }
 
 CLUSTER = {
+    "backup": Entry("cli.commands.cluster.backup:backup", "Write the cluster's state and keys to a file"),
+    "restore": Entry(
+        "cli.commands.cluster.backup:restore", "Make this node the manager of a cluster that was backed up"
+    ),
     "migrate": Entry(
         "cli.commands.cluster.migrate:migrate", "Move the cluster's state to etcd, or back to its managers"
     ),
@@ -171,7 +175,7 @@ ROOT = {
     "network": Entry(_also(NETWORK, list="ls", remove="rm"), "Manage networks", MANAGEMENT),
     "system": Entry(SYSTEM, "Manage the daemon", MANAGEMENT),
     "volume": Entry(_also(VOLUME, list="ls", remove="rm"), "Manage volumes", MANAGEMENT),
-    "cluster": Entry(CLUSTER, "Manage where the cluster keeps its state", SWARM),
+    "cluster": Entry(CLUSTER, "Manage the cluster's state: where it lies, backups", SWARM),
     "config": Entry(_also(CONFIG, list="ls", remove="rm"), "Manage configs", SWARM),
     "node": Entry(_also(NODE, list="ls", remove="rm"), "Manage nodes", SWARM),
     "secret": Entry(_also(SECRET, list="ls", remove="rm"), "Manage secrets", SWARM),

@@ -22,6 +22,7 @@ T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY = 16 << 20  # bytes of a JSON body
 BACKLOG = 4096  # connections that may wait for a manager: all nodes of a large cluster may come at once
+LARGE_BODY = 2 << 30  # bytes of a cluster's whole state
 _LOOK = 1.0  # seconds between looks whether a silent stream's client is still there
 _BEGUN: web.RequestKey[web.StreamResponse] = web.RequestKey("begun", web.StreamResponse)
 
@@ -49,6 +50,16 @@ async def body(request: web.Request, kind: type[T]) -> T:
     if data and request.content_type not in ("application/json", "text/plain", "application/octet-stream"):
         raise InvalidArgument(f"unsupported content type {request.content_type!r}: send application/json")
     return parse_json(data or b"{}", kind)
+
+
+async def large_body(request: web.Request, limit: int = LARGE_BODY) -> bytes:
+    """The request's body, which may be larger than JSON's. Raises TooLarge."""
+    data = bytearray()
+    async for piece in request.content.iter_any():
+        data += piece
+        if len(data) > limit:
+            raise TooLarge(f"the request's body is larger than {limit} bytes")
+    return bytes(data)
 
 
 def flag(request: web.Request, name: str, default: bool = False) -> bool:

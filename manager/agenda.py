@@ -62,6 +62,10 @@ class Agenda:
                     return batch
         return None
 
+    def backlog(self) -> dict[str, int]:
+        """How many keys each loop has to look at."""
+        return {loop.name: len(queue) for loop, queue in zip(self._loops, self._keys, strict=True)}
+
     def retry(self, batch: Batch) -> None:
         """The batch was not committed: its keys are looked at again."""
         self._add(batch.loop, batch.keys)

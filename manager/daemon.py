@@ -9,6 +9,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
 
 import structlog
 
@@ -22,12 +23,14 @@ from manager.api.context import Context
 from manager.api.peers import peers_application, serve_peers
 from manager.api.routes import peer_routes, routes
 from manager.api.server import application, serve
+from manager.backup.endpoints import Backup
 from manager.bootstrap import check_ours, seed
 from manager.dispatcher.dispatcher import Dispatcher
 from manager.dispatcher.others import RemoteOthers
 from manager.driver import Driver
 from manager.loops.all import all_loops
 from manager.members import Group, Members
+from manager.metrics import Measures, Metrics
 from manager.migration.endpoints import Migration
 from manager.migration.following import Elsewhere, ask_others, live
 from manager.migration.places import Place
@@ -56,30 +59,40 @@ async def _serve(placed: Settings, settings: Settings, start: ManagerStart, tls:
     """Serve from the store that holds at present. Raises Moved where the cluster's state went on elsewhere."""
     identity = start.identity
     assert identity.keys is not None, "a locked node runs no manager"
-    opened = open_log(placed, start, tls)
+    opened, measures = open_log(placed, start, tls), Measures()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(opened.log))
+        store = await stack.enter_async_context(open_store(opened.log, observe=measures.commits.observe))
         gc.freeze()  # what was loaded lives as long as this process: the collector need not walk it again and again
         vault = Vault(identity.keys.cluster)
         others = await stack.enter_async_context(_others(opened.group, identity.node_id, tls)) if tls else None
         dispatcher = Dispatcher(store, vault.open, vault.unlock_key, others)
         context = Context(store, dispatcher, vault, opened.group, identity.node_id, settings.cluster_pools)
         migration = Migration(store, settings, identity.node_id)
+        driver = Driver(store, measures.timed(all_loops()))
+        metrics = Metrics(store, opened.group, dispatcher, driver, measures, opened.numbers, opened.counts)
+        backup = Backup(store, vault, settings, identity.node_id)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         group.create_task(store.until_moved(), name="moved")
         group.create_task(dispatcher.run(), name="dispatcher")
-        group.create_task(Driver(store, all_loops()).run(), name="driver")
+        group.create_task(driver.run(), name="driver")
         group.create_task(Members(store, opened.group, settings.replace_managers_after).run(), name="members")
         if tls is None:
             group.create_task(_bootstrap(store, identity.node_id, settings.cluster_pools), name="bootstrap")
         else:
             group.create_task(_look_elsewhere(settings, store, opened.group, identity, tls), name="store's place")
-            ours = [*opened.routes, *dispatcher.routes(), *peer_routes(context), *migration.peer_routes()]
+            ours = [
+                *opened.routes,
+                *dispatcher.routes(),
+                *peer_routes(context),
+                *migration.peer_routes(),
+                *metrics.routes(),
+            ]
             peers = peers_application(ours, context, identity.cluster_id)
             peers.on_shutdown.append(dispatcher.stop)
             await stack.enter_async_context(serve_peers(peers, identity.listen, tls))
             await opened.enter()
-        app = application([*dispatcher.routes(), *routes(context), *migration.routes()], store)
+        parts = (dispatcher, migration, backup, metrics)
+        app = application([*routes(context), *chain.from_iterable(part.routes() for part in parts)], store)
         app.on_shutdown.append(dispatcher.stop)
         settings.manager_socket.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
         await stack.enter_async_context(serve(app, settings.manager_socket))

@@ -6,7 +6,7 @@ Events come in by one task, batches go out by another; a loop is only asked once
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import structlog
 
@@ -24,13 +24,19 @@ class Driver:
     def __init__(self, store: StateStore, loops: Sequence[Loop]) -> None:
         self._store = store
         self._loops = loops
+        self._agenda: Agenda | None = None  # while this manager leads
+
+    def backlog(self) -> Mapping[str, int]:
+        """How many keys each loop has to look at; nothing where this manager does not lead."""
+        return self._agenda.backlog() if self._agenda else {}
 
     async def run(self) -> None:
         """Lead whenever the store says so, for ever. Raises LoopError where a loop fails."""
         while True:
             await self._store.leadership(True)
             log.info("leading")
-            leading = asyncio.ensure_future(Leadership(self._store, self._loops).run())
+            self._agenda = Agenda(self._loops)
+            leading = asyncio.ensure_future(Leadership(self._store, self._agenda).run())
             ended = asyncio.ensure_future(self._store.leadership(False))
             try:
                 await asyncio.wait((leading, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -38,6 +44,7 @@ class Driver:
                 ended.cancel()
                 leading.cancel()
                 await asyncio.wait((leading, ended))
+                self._agenda = None
             if not leading.cancelled():
                 leading.result()
             log.info("not leading any more")
@@ -46,9 +53,9 @@ class Driver:
 class Leadership:
     """One term: an agenda, and the two tasks around it."""
 
-    def __init__(self, store: StateStore, loops: Sequence[Loop]) -> None:
+    def __init__(self, store: StateStore, agenda: Agenda) -> None:
         self._store = store
-        self._agenda = Agenda(loops)
+        self._agenda = agenda
         self._seen = 0
         self._moved = asyncio.Event()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
 
@@ -15,18 +15,25 @@ from common.settings import Settings
 from manager.members import Alone, Group
 from manager.store.log import Log
 
+if TYPE_CHECKING:
+    from manager.raft.numbers import Numbers
+    from manager.raft.peers.peers import Counts
+
 
 async def _is_in() -> None:
     """For a manager that belongs to its group from the start."""
 
 
 class Opened(NamedTuple):
-    """`routes` are for the other managers; `enter` returns once this one belongs to the group."""
+    """`routes` are for the other managers; `enter` returns once this one belongs to the group. `numbers` and `counts` are for
+    metrics."""
 
     log: Log
     group: Group
     routes: Sequence[web.RouteDef] = ()
     enter: Callable[[], Awaitable[None]] = _is_in
+    numbers: Callable[[], Numbers] | None = None
+    counts: Callable[[], Counts] | None = None
 
 
 def open_log(settings: Settings, start: ManagerStart, tls: Tls | None) -> Opened:
@@ -55,10 +62,12 @@ def _raft(folder: Path, start: ManagerStart, tls: Tls | None) -> Opened:
     keys = log_keys(identity)
     if tls is None:
         log = RaftLog(folder, identity.node_id, keys=keys)
-        return Opened(log, log)
+        return Opened(log, log, numbers=log.numbers)
     from manager.raft.joining import become_member, route
     from manager.raft.peers import Peers
+    from manager.raft.seeding import adopt
 
+    adopt(folder, keys)  # of a cluster that was restored here
     peers = Peers(identity.node_id, identity.advertise, context=lambda: tls.client, identify=_sender)
     log = RaftLog(
         folder,
@@ -74,6 +83,8 @@ def _raft(folder: Path, start: ManagerStart, tls: Tls | None) -> Opened:
         log,
         [*peers.routes(), route(log, _sender)],
         lambda: become_member(log, identity.advertise, lambda: identity.managers, lambda: tls.client),
+        log.numbers,
+        lambda: peers.counts,
     )
 
 

@@ -50,6 +50,13 @@ class Certified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cluster_key: bytes = b""
 
 
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a manager answers to its own node that restores a cluster: `unlock_key` locks that cluster's managers, or none does."""
+
+    certified: Certified
+    unlock_key: str | None = None
+
+
 def make_key() -> tuple[str, str]:
     """A new private key and a CSR by it, both PEM."""
     from cryptography.hazmat.primitives import serialization

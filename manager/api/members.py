@@ -15,7 +15,7 @@ from manager.ca import removal
 from manager.store.base import Change, Put, View
 
 FAREWELL = "/shoal/v1/members/farewell"
-FORCED = "/shoal/v1/cluster/forced"
+FORCED = "/shoal/v1/members/forced"  # not below a path that clients reach
 
 
 class Members:
@@ -45,7 +45,7 @@ class Members:
         id = self._context.node_id
 
         def build(view: View) -> tuple[Sequence[Change], None]:
-            lost = [node for node in view.all(Node) if node.id != id and node.manager_status is not None]
+            lost = [node for node in view.all(Node) if node.id != id and removal.role(node) == "manager"]
             return removal.removed(view, *lost), None
 
         await self._context.transact(build)

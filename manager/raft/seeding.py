@@ -32,15 +32,35 @@ def seed(
     births = {id: _birth(token, id) for id in members}
     if _born(folder) == births[member]:
         return
-    aside = folder.with_name(f"{folder.name}.{token}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    write_file(aside / "birth", births[member].encode())
+    fresh = folder.with_name(f"{folder.name}.{token}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    write_file(fresh / "birth", births[member].encode())
     config = Config(frozenset(members), addresses=dict(members), births=births)
-    _write(aside, keys, Snapshot(index, TERM, config, state))
+    _write(fresh, keys, Snapshot(index, TERM, config, state))
     shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
+    fresh.rename(folder)
     sync_folder(folder.parent)
+
+
+def aside(folder: Path, key: bytes) -> Path:
+    """Where a log waits that is sealed with `key`, until the member that has this key takes it on (`adopt`)."""
+    return folder.with_name(f"{folder.name}.{hashlib.sha256(key).hexdigest()[:16]}")
+
+
+def adopt(folder: Path, keys: Sequence[bytes]) -> None:
+    """Take on the log that waits for these keys, in place of what is in `folder`; nothing where none waits."""
+    waiting = aside(folder, keys[0]) if keys else None
+    if waiting is not None and waiting.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        waiting.rename(folder)
+        sync_folder(folder.parent)
+
+
+def forget_waiting(folder: Path) -> None:
+    """Logs that were made ready for a life that never began."""
+    for path in folder.parent.glob(f"{folder.name}.*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _write(folder: Path, keys: Sequence[bytes], snapshot: Snapshot) -> None:

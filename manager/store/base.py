@@ -6,7 +6,7 @@ one).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -81,6 +81,9 @@ class View(Protocol):
         """
 
     def count(self, kind: type[T]) -> int: ...
+
+    def sizes(self, kind: type[T], index: str) -> Mapping[str, int]:
+        """How many objects each key of an index has, without looking at any of them."""
 
 
 class Store(Protocol):

@@ -7,6 +7,7 @@ durability, order and leadership are the Log's.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from manager.store.view import LiveView
 from manager.store.watch import Watch, Watchers
 
 Clock = Callable[[], datetime]
+Observe = Callable[[float], None]
 
 
 def system_clock() -> datetime:
@@ -101,10 +103,11 @@ def _difference(tables: Tables, objects: Sequence[Stored]) -> tuple[Changed, ...
 class StateStore:
     """A Store (see base.py) over any Log."""
 
-    def __init__(self, log: Log, machine: StateMachine, clock: Clock) -> None:
+    def __init__(self, log: Log, machine: StateMachine, clock: Clock, observe: Observe) -> None:
         self._log = log
         self._machine = machine
         self._clock = clock
+        self._observe = observe
 
     def view(self) -> LiveView:
         return LiveView(self._machine.tables, self._clock())
@@ -112,12 +115,19 @@ class StateStore:
     async def commit(self, changes: Sequence[Change], *, leading: bool = False) -> int:
         if not changes:
             return self._machine.tables.revision
-        return await self._log.propose(
+        begin = time.perf_counter()
+        revision = await self._log.propose(
             encode_transaction(changes, self._clock(), self._machine.foreign), leading=leading
         )
+        self._observe(time.perf_counter() - begin)
+        return revision
 
     def watch(self) -> Watch:
         return self._machine.watchers.watch()
+
+    def capture(self) -> tuple[int, Callable[[], bytes]]:
+        """The present revision and what encodes the state at it, for a log of its own; that may run in another thread."""
+        return self._machine.tables.revision, self._machine.legacy()
 
     async def move(self, move: Move) -> None:
         """Commit that the state goes on elsewhere: nothing after it counts. Raises Left where it moved before."""
@@ -142,8 +152,13 @@ class StateStore:
 
 
 @asynccontextmanager
-async def open_store(log: Log, clock: Clock = system_clock) -> AsyncIterator[StateStore]:
-    """The store over `log`, its past replayed, as long as the context is open. Raises what Log.run raises."""
+async def open_store(
+    log: Log, clock: Clock = system_clock, observe: Observe = lambda seconds: None
+) -> AsyncIterator[StateStore]:
+    """The store over `log`, its past replayed, as long as the context is open. Raises what Log.run raises.
+
+    `observe` is told how many seconds each commit took.
+    """
     machine = StateMachine()
     async with log.run(machine):
-        yield StateStore(log, machine, clock)
+        yield StateStore(log, machine, clock, observe)

@@ -28,6 +28,10 @@ class Table:
         key = key.lower() if index in ("name", "hostname") else key
         return [self.objects[id] for id in _ids(self._buckets[index], key)]
 
+    def sizes(self, index: str) -> dict[str, int]:
+        """How many objects each key of the index has."""
+        return {key: 1 if isinstance(ids, str) else len(ids) for key, ids in self._buckets[index].items()}
+
     def set(self, before: Any | None, after: Any | None) -> None:
         """Replace `before` by `after`; None stands for absence."""
         if after is None:

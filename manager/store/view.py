@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from manager.store.base import T
@@ -32,6 +32,9 @@ class LiveView:
 
     def find(self, kind: type[T], index: str, key: str) -> Sequence[T]:
         return self._tables[kind].find(index, key)
+
+    def sizes(self, kind: type[T], index: str) -> Mapping[str, int]:
+        return self._tables[kind].sizes(index)
 
     def count(self, kind: type[T]) -> int:
         return len(self._tables[kind].objects)

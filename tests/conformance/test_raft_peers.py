@@ -72,6 +72,15 @@ async def test_whoever_was_greeted_can_answer_a_stranger(pair: Pair) -> None:
     await eventually(lambda: pair.got["a"] == [beat(1, "b", "a")])
 
 
+async def test_a_configuration_of_long_ago_says_nothing_of_who_is_heard_now(pair: Pair) -> None:
+    await pair.connected()
+    for addresses, births in (({"a": ""}, {}), (pair.config.addresses, {"a": "an older life"})):
+        pair.b.members(Config(pair.config.voters, addresses=addresses, births=births))
+        pair.got["a"].clear()
+        pair.b.send(beat(1, "b", "a"))
+        await eventually(lambda: pair.got["a"] == [beat(1, "b", "a")])
+
+
 async def test_messages_for_another_life_are_refused(pair: Pair) -> None:
     births = {"a": "1", "b": "an older life"}
     pair.a.members(Config(pair.config.voters, addresses=pair.config.addresses, births=births))

@@ -69,15 +69,16 @@ class Manager:
         return msgspec.json.decode(data) if response.status == 200 else default
 
     async def ask(self, method: str, path: str, body: object = None, *, wait: bool = True, **params: str) -> bytes:
-        """The answer to a request of this node itself. Raises what the manager raised, and Unavailable.
+        """The answer to a request of this node itself; `body` is bytes, or becomes JSON. Raises what the manager raised, and Unavailable.
 
         `wait`: for a manager that is starting.
         """
         return await self._patiently(lambda: self._ask(method, path, body, params), again=wait)
 
     async def _ask(self, method: str, path: str, body: object, params: Mapping[str, str]) -> bytes:
-        headers = {"Content-Type": "application/json"}
-        data = None if body is None else msgspec.json.encode(body)
+        raw = isinstance(body, bytes)
+        headers = {"Content-Type": "application/octet-stream" if raw else "application/json"}
+        data = body if raw or body is None else msgspec.json.encode(body)
         async with self.request(method, path, data=data, headers=headers, params=params) as response:
             data = await response.read()
         if response.status >= 400:

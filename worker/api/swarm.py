@@ -1,4 +1,4 @@
-"""The swarm endpoints that concern this node's own membership: init, join, leave, unlock. The others are the manager's."""
+"""The swarm endpoints that concern this node's own membership: init, join, leave, unlock, restore. The others are the manager's."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Swarm:
             web.post("/swarm/join", self.join),
             web.post("/swarm/leave", self.leave),
             web.post("/swarm/unlock", self.unlock),
+            web.post("/shoal/v1/cluster/restore", self.restore),
         ]
 
     async def init(self, request: web.Request) -> web.Response:
@@ -59,6 +60,12 @@ class Swarm:
     async def unlock(self, request: web.Request) -> web.Response:
         await self._lifecycle.unlock((await http.body(request, UnlockRequest)).unlock_key)
         return http.empty(200)
+
+    async def restore(self, request: web.Request) -> web.Response:
+        """The body is an unsealed backup; the parameters say where the restored manager is reached. Answers the node's id."""
+        names = ("listen", "advertise", "dataPath")
+        wishes = [request.query.get(name, "") for name in names]
+        return http.answer(await self._lifecycle.restore(await http.large_body(request), *wishes))
 
 
 def routes(lifecycle: Lifecycle) -> list[web.RouteDef]:

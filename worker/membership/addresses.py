@@ -72,6 +72,11 @@ def joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def moved(address: str, listen: str) -> str:
+    """HOST:PORT with the port of `listen`. Raises InvalidArgument."""
+    return joined(split(address)[0], split(listen)[1])
+
+
 def listen_address(wish: str, interfaces: Interfaces) -> str:
     """HOST:PORT to listen on. Raises InvalidArgument."""
     host, port = split(wish or f"0.0.0.0:{PORT}")

@@ -1,4 +1,4 @@
-"""The steps by which a node founds a cluster, joins one, leaves it, and is unlocked. Each ends in Membership.become.
+"""The steps by which a node founds a cluster, joins one, restores one, leaves it, and is unlocked. Each ends in Membership.become.
 
 A step that fails leaves the node what it was; one that is cut off by a crash is finished or may be asked for again.
 """
@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from common import backup
 from common.errors import Conflict, InvalidArgument, ShoalError, Unavailable
-from common.identity import Identity, requests
-from common.identity.identity import first_identity
-from common.identity.requests import Certified, JoinRequest
+from common.identity import Identity, Keys, requests
+from common.identity.identity import first_identity, new_key
+from common.identity.requests import Certified, JoinRequest, Prepared
 from common.settings import Settings
 from worker import host
 from worker.api.cluster import Manager
@@ -27,6 +28,8 @@ from worker.network.own_addresses import own_addresses
 WELCOME = 20.0  # seconds until a join goes on in the background, as Docker's does
 READY = 30.0  # seconds that a manager may take to come up
 FAREWELL = 10.0  # seconds that the other managers may take to let one go
+
+ANYWHERE = f"0.0.0.0:{addresses.PORT}"  # what `docker swarm init` says where its user said nothing
 
 PART_OF_ONE = 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
 
@@ -69,14 +72,13 @@ class Lifecycle:
         now = self._membership.identity
         if now.role != "manager":
             raise Unavailable(self._membership.refusal())
-        if wish.get("ListenAddr") or wish.get("AdvertiseAddr"):
-            place = await self._place(
-                str(wish.get("ListenAddr") or now.listen), str(wish.get("AdvertiseAddr") or ""), now.data_path
-            )
-            now = certificates.placed(now, place)
+        listen, advertise = (str(wish.get(name) or "") for name in ("ListenAddr", "AdvertiseAddr"))
+        listen = now.listen if listen in ("", ANYWHERE) else listen
+        place = await self._place(listen, advertise or addresses.moved(now.advertise, listen), now.data_path)
+        now = certificates.placed(now, place)
         await self._membership.become(replace(now, managers=[now.advertise]), force_new=True)
         await self._ready()
-        await self._manager.ask("POST", "/shoal/v1/cluster/forced")
+        await self._manager.ask("POST", "/shoal/v1/members/forced")
         return now.node_id
 
     # -- join
@@ -102,12 +104,12 @@ class Lifecycle:
             await self._membership.become(await self._joined(remotes, token, availability, place), keep_state=False)
         await self._welcomed()
 
-    async def _refuse_with_services(self) -> None:
+    async def _refuse_with_services(self, step: str = "joining") -> None:
         """A node's own services would be lost without a word."""
         services = msgspec.json.decode(await self._manager.ask("GET", "/services"))
         if services:
             raise Conflict(
-                f"this node runs {len(services)} services of its own, which joining would end: remove them first "
+                f"this node runs {len(services)} services of its own, which {step} would end: remove them first "
                 '("docker service rm"), or give them up by "docker swarm leave --force"'
             )
 
@@ -132,6 +134,29 @@ class Lifecycle:
                 "Timeout was reached before node joined. The attempt to join the swarm will continue in the background. "
                 'Use the "docker info" command to see the current swarm status of your node.'
             ) from None
+
+    # -- restore
+
+    async def restore(self, data: bytes, listen: str, advertise: str, data_path: str) -> str:
+        """Become the only manager of the cluster of which `data` is an unsealed backup. Returns the node's id."""
+        async with self._membership.changing:
+            if not self._membership.alone:
+                raise Unavailable(PART_OF_ONE)
+            backup.head_of(data)
+            await self._refuse_with_services("restoring")
+            place = await self._place(listen, advertise, data_path)
+            key, csr = await asyncio.to_thread(requests.make_key)
+            keys = Keys(log=new_key())
+            order = backup.Order(address=place.advertise, csr=csr, log_key=keys.log, backup=data)
+            asked = await self._manager.ask("POST", backup.RESTORE, msgspec.msgpack.encode(order))
+            answer = msgspec.json.decode(asked, type=Prepared)
+            now = self._membership.identity
+            placed = replace(certificates.placed(now, place), keys=keys)
+            await self._membership.become(
+                certificates.certified(placed, answer.certified, key), unlock_key=answer.unlock_key
+            )
+            await self._ready()
+            return now.node_id
 
     # -- leave
 

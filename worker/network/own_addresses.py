@@ -7,7 +7,7 @@ import re
 from worker.network import rtnl
 from worker.network.netlink import Socket
 
-_MADE_HERE = re.compile(r"br-[0-9a-f]{12}|shoal[0-9a-f]{1,6}|docker\d+")
+_MADE_HERE = re.compile(r"br-[0-9a-z]{12}|shoal[0-9a-f]{1,6}|docker\d+")
 
 
 def own_addresses(bridge: str) -> dict[str, list[rtnl.Address]]:

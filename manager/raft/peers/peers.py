@@ -53,11 +53,14 @@ class Life(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct):
-    """Messages of unknown kinds, messages and streams that were refused, messages that did not fit a queue."""
+    """Messages of unknown kinds, messages and streams that were refused, messages that did not fit a queue, and all that
+    were given to lines and that came in."""
 
     unknown: int = 0
     refused: int = 0
     dropped: int = 0
+    sent: int = 0
+    received: int = 0
 
 
 class Peers:
@@ -114,9 +117,11 @@ class Peers:
                     await stream.close()
 
     def members(self, config: Config) -> None:
+        heard = set(self._streams.values())
         for id in config.members:
-            place = config.addresses.get(id, ""), config.births.get(id, "")
-            if place != (self._config.addresses.get(id, ""), self._config.births.get(id, "")):
+            place = _place(config, id)
+            # Who is heard at present knows best: a member that catches up meets configurations of long ago.
+            if place != _place(self._config, id) and id not in heard:
                 self._places[id] = place
         gone = set(self._config.members) - set(config.members)
         for stream in [stream for stream, sender in self._streams.items() if sender in gone]:
@@ -128,6 +133,7 @@ class Peers:
     def send(self, message: Message) -> None:
         line, _ = self._lines.get(message.to) or self._open(message.to)
         line.send(message)
+        self._counts.sent += 1
 
     async def send_snapshot(self, message: InstallSnapshot, data: Iterator[bytes]) -> None:
         life, (address, hello) = self._living(), self._greeting(message.to)
@@ -204,6 +210,8 @@ class Peers:
         sender = self._streams.pop(stream)
         if self._life is not None and sender and sender not in self._streams.values():
             self._life.lost(sender)
+            if (place := _place(self._config, sender))[0]:
+                self._places[sender] = place
 
     def _refuse(self, sender: str, reason: str) -> None:
         self._counts.refused += 1
@@ -221,6 +229,7 @@ class Peers:
     def _take(self, life: Life, hello: Hello, frame: bytes) -> None:
         messages, unknown = unpack(frame)
         self._counts.unknown += unknown
+        self._counts.received += len(messages)
         for message in messages:
             if message.sender != hello.sender:
                 raise Forbidden(f"{hello.sender} sends messages in the name of {message.sender}")
@@ -254,6 +263,10 @@ class Peers:
             self._places[hello.sender] = hello.address, hello.birth
         if hello.sender in self._lines:
             self._lines[hello.sender][0].retry()
+
+
+def _place(config: Config, id: str) -> tuple[str, str]:
+    return config.addresses.get(id, ""), config.births.get(id, "")
 
 
 async def _close(stream: web.WebSocketResponse) -> None:

@@ -1,0 +1,1 @@
+"""Backups of the cluster's state, and a new life from one."""
