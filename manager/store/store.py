@@ -103,7 +103,7 @@ def _difference(tables: Tables, objects: Sequence[Stored]) -> tuple[Changed, ...
 class StateStore:
     """A Store (see base.py) over any Log."""
 
-    def __init__(self, log: Log, machine: StateMachine, clock: Clock, observe: Observe) -> None:
+    def __init__(self, log: Log, machine: StateMachine, clock: Clock, observe: Observe = lambda seconds: None) -> None:
         self._log = log
         self._machine = machine
         self._clock = clock
