@@ -43,7 +43,9 @@ class Settings(msgspec.Struct, kw_only=True, dict=True, rename="kebab", forbid_u
     store_ca: str = ""  # for etcd over TLS: its CA, and the certificate and key that it knows this node by
     store_cert: str = ""
     store_key: str = ""
-    insecure_registries: list[str] = []
+    insecure_registries: list[str] = []  # host[:port] or networks
+    registry_mirrors: list[str] = []  # https://host of docker.io, or registry=https://host
+    registry_certs: Path = Path("/etc/shoal/certs.d")  # HOST:PORT/*.crt, *.cert with *.key
     shutdown_timeout: int = 15  # seconds
     replace_managers_after: int = 30  # seconds
 

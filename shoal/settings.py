@@ -47,7 +47,9 @@ _HELP = {
     "store_ca": "CA certificate of etcd's servers: etcd is spoken to over TLS then",
     "store_cert": "the client certificate that etcd knows this node by",
     "store_key": "its private key",
-    "insecure_registries": "registries that may be spoken to without TLS; repeatable",
+    "insecure_registries": "registries (host, host:port, network) that may lack TLS or a known certificate; repeatable",
+    "registry_mirrors": "mirrors that are asked first: https://HOST for docker.io, or REGISTRY=https://HOST; repeatable",
+    "registry_certs": "folder with HOST:PORT/*.crt, CAs of registries, and *.cert with *.key, our certificates for them",
     "shutdown_timeout": "seconds that a clean stop may take",
     "replace_managers_after": "seconds of silence after which a manager that was added since takes a dead one's place",
 }

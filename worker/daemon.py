@@ -22,6 +22,7 @@ from worker.api import (
     execs,
     images,
     networks,
+    registries,
     server,
     streams,
     swarm,
@@ -94,6 +95,7 @@ def _routes(engine: Engine, manager: Manager, membership: Membership) -> list[we
     modules = (archive, containers, execs, images, streams, volumes)
     return [
         *absent.routes(),
+        *registries.routes(engine),
         *chain.from_iterable(module.routes(engine) for module in modules),
         *system.routes(engine, manager, membership),
         *networks.routes(engine, manager),

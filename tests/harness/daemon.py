@@ -77,7 +77,7 @@ class Daemon:
                 stdout=log,
                 stderr=log,
                 cwd=REPO,
-                env={**os.environ, "PYTHONPATH": str(REPO), **(env or {})},
+                env={**os.environ, "PYTHONPATH": str(REPO), "RES_OPTIONS": "timeout:1 attempts:1", **(env or {})},
                 start_new_session=True,
             )
         if wait:

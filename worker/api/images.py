@@ -1,18 +1,18 @@
-"""Endpoints of images that need no registry: /images…; what needs one is refused with a sentence."""
+"""Endpoints of images: /images…; those that ask registries are registries.py's."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
-import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from common import http
-from common.errors import InvalidArgument, ShoalError, Unsupported
+from common.errors import InvalidArgument, Unsupported
 from common.filters import Filters
 from common.reference import Reference, parse_reference
 from worker.api.http import version
+from worker.api.registries import failing_late, line, pull
 from worker.api.uploads import upload
 from worker.engine.node import Engine
 from worker.images.loading import Loaded, Progress
@@ -20,7 +20,6 @@ from worker.images.saving import Selection, save
 from worker.images.views import LIST_FILTERS, PRUNE_FILTERS
 
 _CHUNK = 1 << 18
-_NO_PULL = "pulling from a registry is not supported yet: use `docker load` or `docker import`"
 
 
 def routes(engine: Engine) -> list[web.RouteDef]:
@@ -108,22 +107,22 @@ class _Transfer:
         quiet = http.flag(request, "quiet")
         lines = self._load(upload(request), quiet)
         async with aclosing(lines):
-            return await http.stream(request, _failing_late(await anext(lines, b""), lines), whole=True)
+            return await http.stream(request, failing_late(await anext(lines, b""), lines), whole=True)
 
     async def _load(self, body: AsyncIterator[bytes], quiet: bool) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._images.load(body)) as steps:
             async for step in steps:
                 if isinstance(step, Loaded):
                     for text in [f": {name.familiar}" for name in step.names] or [f" ID: {step.id}"]:
-                        yield _line(stream=f"Loaded image{text}\n")
+                        yield line(stream=f"Loaded image{text}\n")
                 elif not quiet:
                     yield _progress(step)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
-        _refuse_platform(request)
         source = request.query.get("fromSrc", "")
         if request.query.get("fromImage"):
-            raise Unsupported(_NO_PULL)
+            return await pull(self._engine, request)
+        _refuse_platform(request)
         if not source:
             raise InvalidArgument("one of the parameters 'fromImage' and 'fromSrc' is needed")
         reference = _new_name(request.query.get("repo", ""), request.query.get("tag", ""))
@@ -131,7 +130,7 @@ class _Transfer:
         message = request.query.get("message") or f"Imported from {source}"
         changes = request.query.getall("changes", [])
         image = await self._images.import_tar(body, reference=reference, changes=changes, message=message)
-        return web.Response(body=_line(status=image.id), content_type="application/json")
+        return web.Response(body=line(status=image.id), content_type="application/json")
 
     async def save_one(self, request: web.Request) -> web.StreamResponse:
         return await self._save(request, [request.match_info["name"]])
@@ -196,20 +195,6 @@ async def _fetch(url: str) -> AsyncIterator[bytes]:
         raise InvalidArgument(f"fetching {url} failed: {error}") from None
 
 
-def _line(**fields: object) -> bytes:
-    return msgspec.json.encode(fields) + b"\r\n"
-
-
 def _progress(step: Progress) -> bytes:
     detail = {"current": step.done, "total": step.total}
-    return _line(status="Loading layer", progressDetail=detail, id=step.diff_id.removeprefix("sha256:")[:12])
-
-
-async def _failing_late(first: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The answer's head has been sent: an error can only be one more line."""
-    yield first
-    try:
-        async for line in rest:
-            yield line
-    except ShoalError as error:
-        yield _line(errorDetail={"message": error.message}, error=error.message)
+    return line(status="Loading layer", progressDetail=detail, id=step.diff_id.removeprefix("sha256:")[:12])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from common.settings import Settings
 from worker.engine.events import EventBus
 
 if TYPE_CHECKING:
+    from worker.distribution.distribution import Distribution
     from worker.engine.containers import Containers
     from worker.engine.execs import Execs
     from worker.images.store import LocalImages
@@ -29,3 +31,10 @@ class Engine:
     networks: LocalNetworks
     containers: Containers
     execs: Execs
+
+    @cached_property
+    def distribution(self) -> Distribution:
+        """Made by the first who needs a registry: a node that has its images needs no memory for it."""
+        from worker.distribution.distribution import Distribution
+
+        return Distribution(self.settings, self.images)

@@ -19,7 +19,7 @@ from common.errors import InvalidArgument, ShoalError
 from worker.images import containerpath, members
 from worker.images.applier import Options
 from worker.images.compression import decompress
-from worker.images.layerwork import apply_stream, first_bytes, make_layer, read_chunks
+from worker.images.layerwork import apply_stream, first_bytes, follow, make_layer, read_chunks, read_layer
 from worker.images.packer import Packer, pack
 from worker.images.rootview import enter
 from worker.images.syscalls import die_with_parent
@@ -32,6 +32,11 @@ _STDIN, _STDOUT = 0, 1
 def _layer(job: Job) -> Any:
     options = Options(max_bytes=job["max_bytes"])
     return make_layer(read_chunks(_STDIN), Path(job["folder"]), Path(job["blob"]), options)._asdict()
+
+
+def _pulled(job: Job) -> Any:
+    options = Options(max_bytes=job["max_bytes"])
+    return read_layer(follow(Path(job["blob"]), _STDIN), Path(job["folder"]), options)._asdict()
 
 
 def _commit(job: Job) -> Any:
@@ -68,6 +73,7 @@ def _owner(job: Job) -> tuple[int, int] | None:
 
 _JOBS: dict[str, Callable[[Job], Any]] = {
     "layer": _layer,
+    "pulled": _pulled,
     "commit": _commit,
     "members": _members,
     "copy": _copy,

@@ -1,5 +1,6 @@
 """Garbage collection: layers and blobs that no image, container or work under way names any more are removed.
 
+What an unfinished pull has made (leases.py) counts as named for a while, so that the next attempt goes on from there.
 Nothing is deleted by hand elsewhere: whoever drops a reference calls collect().
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from worker.images.catalog import Catalog
 from worker.images.layers import Layers
 from worker.images.layout import Layout, remove_tree
+from worker.images.leases import Leases
 from worker.images.overlay import mounts_below
 from worker.images.pins import Pins
 from worker.images.rootfs import Roots
@@ -25,6 +27,7 @@ class Garbage:
         self._layers = layers
         self._roots = roots
         self._pins = pins
+        self.leases = Leases(layout, pins)
 
     async def clean_start(self) -> None:
         """What a crash left: a trial's mount, uploads, layers on their way in or out. Then all else that nobody names."""
@@ -36,6 +39,7 @@ class Garbage:
         for folder in self._layout.layers.iterdir():
             if folder not in known and folder.name not in ("l", "init"):
                 await remove_tree(folder)
+        self.leases.expire()
         await self.collect()
 
     async def collect(self) -> list[str]:
@@ -56,8 +60,10 @@ class Garbage:
 
     def _detach_blobs(self) -> list[Path]:
         """Moved aside here, removed later: unlinking a large file takes its time."""
-        keep = set(self._live_blobs())
+        leased = self.leases.names()
+        keep = set(self._live_blobs()) | leased
         dead = [blob for blob in self._layout.blobs.iterdir() if not self._needed(f"sha256:{blob.name}", keep)]
+        dead += [part for part in self._layout.parts.iterdir() if not self._needed(f"sha256:{part.name}", leased)]
         return [blob.rename(self._layout.blob_grave()) for blob in dead]
 
     def _needed(self, digest: str, live: set[str]) -> bool:
@@ -74,6 +80,7 @@ class Garbage:
             yield from stored.chains
         for record in self._roots.records():
             yield from record.chains
+        yield from self.leases.names()
 
     def _live_blobs(self) -> Iterator[str]:
         for stored in self._catalog:

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ def chain_ids(diff_ids: Sequence[str]) -> list[str]:
     for diff_id in diff_ids:
         chains.append(_chain(chains[-1] if chains else "", diff_id))
     return chains
+
+
+class WrongDigest(InvalidArgument):
+    """A blob's bytes are not those that its digest names."""
 
 
 class Layers:
@@ -85,25 +89,42 @@ class Layers:
         """Make a layer of what an overlay's upper folder holds."""
         return await self._make(hold, "commit", parent, None, "", upper=str(upper))
 
-    async def _make(self, hold: Hold, job: str, parent: str, source: Source, diff_id: str, **options: Any) -> Layer:
+    async def pull(
+        self, hold: Hold, parent: str, blob: Path, growth: AsyncIterator[bytes], *, digest: str, diff_id: str
+    ) -> Layer:
+        """Make the layer of a blob that still arrives in the file `blob`, which then becomes the store's.
+
+        `growth` tells how much of it is there (layerwork.follow). Raises WrongDigest where the bytes are not those of `digest`.
+        """
+        room = self._layout.free_bytes()
+        return await self._make(hold, "pulled", parent, growth, diff_id, digest=digest, blob=str(blob), max_bytes=room)
+
+    async def _make(
+        self, hold: Hold, job: str, parent: str, source: Source, diff_id: str, *, digest: str = "", **options: Any
+    ) -> Layer:
         with disk_errors("the layer"):
             folder = self._layout.new_layer()
         try:
-            made = await run_job(job, source, folder=str(folder / "diff"), blob=str(folder / "blob"), **options)
+            options = {"folder": str(folder / "diff"), "blob": str(folder / "blob"), **options}
+            made = await run_job(job, source, **options)
+            if digest and made["digest"] != digest:
+                raise WrongDigest(
+                    f"filesystem layer verification failed for digest {digest}: the content is {made['digest']}"
+                )
             if diff_id and made["diff_id"] != diff_id:
                 raise InvalidArgument(f"a layer's content is {made['diff_id']}, but its image says {diff_id}")
             chain = _chain(parent, made["diff_id"])
             layer = msgspec.convert({**made, "chain": chain, "parent": parent, "link": self._new_link()}, Layer)
             hold.add(chain, layer.digest)
             with disk_errors("the layer"):
-                return await self._adopt(folder, layer)
+                return await self._adopt(folder, layer, Path(options["blob"]))
         finally:
             if folder.exists():
                 await remove_tree(folder)
 
-    async def _adopt(self, folder: Path, layer: Layer) -> Layer:
+    async def _adopt(self, folder: Path, layer: Layer, blob: Path) -> Layer:
         """Give the finished layer its name. Two makers of the same layer may meet here: the first one wins."""
-        await asyncio.to_thread(self._write, folder, layer)
+        await asyncio.to_thread(self._write, folder, layer, blob)
         if layer.chain in self._layers:
             return self._layers[layer.chain]
         os.symlink(f"../{layer.chain.removeprefix('sha256:')}/diff", self._layout.links / layer.link)
@@ -112,8 +133,8 @@ class Layers:
         await asyncio.to_thread(sync_folder, self._layout.layers)
         return layer
 
-    def _write(self, folder: Path, layer: Layer) -> None:
-        os.rename(folder / "blob", self._layout.blob(layer.digest))
+    def _write(self, folder: Path, layer: Layer, blob: Path) -> None:
+        os.rename(blob, self._layout.blob(layer.digest))
         sync_folder(self._layout.blobs)
         write_file(folder / "layer.json", msgspec.json.encode(layer))
 

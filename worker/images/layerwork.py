@@ -17,6 +17,7 @@ from worker.images.syscalls import syncfs
 from worker.images.tarread import Source
 
 GZIP_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+PLAIN_LAYER = "application/vnd.oci.image.layer.v1.tar"
 ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 _START = 16  # bytes
 
@@ -78,6 +79,51 @@ def make_layer(chunks: Iterator[bytes], folder: Path, blob: Path, options: Optio
     return LayerResult(
         "sha256:" + digest.hexdigest(), blob_digest, kept or GZIP_LAYER, writer.size, applier.size, applier.entries
     )
+
+
+def read_layer(chunks: Iterator[bytes], folder: Path, options: Options) -> LayerResult:
+    """Extract a layer (of any compression) whose blob is kept by somebody else."""
+    start = first_bytes(chunks)
+    tally = _Tally()
+    tally.write(start)
+    raw = _tee(chunks, tally.write)
+    digest = hashlib.sha256()
+    applier = apply_stream(_tee(decompress(start, raw), digest.update), folder, options)
+    deque(raw, maxlen=0)  # bytes behind the compressed stream's end belong to the blob
+    kind = {"gzip": GZIP_LAYER, "zstd": ZSTD_LAYER}.get(detect(start), PLAIN_LAYER)
+    diff_id = "sha256:" + digest.hexdigest()
+    return LayerResult(diff_id, tally.digest, kind, tally.size, applier.size, applier.entries)
+
+
+class _Tally:
+    """Digest and size of what passes."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        self._hash.update(data)
+        self.size += len(data)
+
+    @property
+    def digest(self) -> str:
+        return "sha256:" + self._hash.hexdigest()
+
+
+def follow(path: Path, announcements: int) -> Iterator[bytes]:
+    """The bytes of a file that still grows: lines on the descriptor `announcements` say how many there are, its end that these are all."""
+    with open(path, "rb", buffering=0) as file, open(announcements, "rb", buffering=0, closefd=False) as lines:
+        position, text = 0, b""
+        while told := lines.read(4096):
+            text = (text + told)[-64:]
+            whole = text.rpartition(b"\n")[0].rpartition(b"\n")[2]
+            while position < int(whole or 0):
+                if not (data := file.read(min(CHUNK, int(whole) - position))):
+                    raise InvalidArgument("the blob is shorter than what was told of it")
+                position += len(data)
+                yield data
+        os.fsync(file.fileno())
 
 
 def apply_stream(plain: Iterator[bytes], folder: Path, options: Options, *, new: bool = True) -> Applier:

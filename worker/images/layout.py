@@ -4,6 +4,8 @@ images/blobs/sha256/<hex>   layers as they came (gzip, zstd), configs, manifests
 images/records/<hex>.json   one per image: what is not in its config
 images/tags.json            name → image id
 images/tmp/                 uploads on their way
+images/parts/<hex>          blobs that a registry has sent a part of
+images/leases/<hex>.json    what an unfinished pull has made already
 layers/<chain id>/          diff/ (the layer extracted once) and layer.json
 layers/l/<short>            links to the diff folders, short enough for 500 of them in one mount's options
 layers/tmp-*                layers on their way in or out
@@ -30,16 +32,21 @@ class Layout:
         self.records = root / "images" / "records"
         self.tags = root / "images" / "tags.json"
         self.uploads = root / "images" / "tmp"
+        self.parts = root / "images" / "parts"
+        self.leases = root / "images" / "leases"
         self.layers = root / "layers"
         self.links = root / "layers" / "l"
         self.rootfs = root / "rootfs"
 
     def make(self) -> None:
-        for folder in (self.blobs, self.records, self.uploads, self.links, self.rootfs):
+        for folder in (self.blobs, self.records, self.uploads, self.parts, self.leases, self.links, self.rootfs):
             folder.mkdir(parents=True, exist_ok=True, mode=0o711)
 
     def blob(self, digest: str) -> Path:
         return self.blobs / digest.removeprefix("sha256:")
+
+    def part(self, digest: str) -> Path:
+        return self.parts / digest.removeprefix("sha256:")
 
     def record(self, image: str) -> Path:
         return self.records / f"{image.removeprefix('sha256:')}.json"

@@ -41,8 +41,12 @@ class Removal:
         return outcome
 
     async def prune(self, candidates: Iterator[Stored]) -> Outcome:
-        """Remove every candidate that no container and no other image needs."""
+        """Remove every candidate that no container and no other image needs, and what unfinished pulls left."""
         outcome = Outcome()
+        before = self._blob_bytes()
+        self._parts.garbage.leases.drop_idle()
+        outcome.items += [{"Deleted": chain} for chain in await self._parts.garbage.collect()]
+        outcome.space += before - self._blob_bytes()
         for stored in sorted(candidates, key=self._ancestors, reverse=True):  # children before their parents
             if stored.id not in self._catalog or self._users(stored.id) or self._children(stored.id):
                 continue

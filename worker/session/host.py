@@ -9,8 +9,9 @@ from contextlib import suppress
 
 import msgspec
 
-from common.errors import NotFound
+from common.errors import NotFound, ShoalError
 from common.model import PortConfig, Task
+from common.reference import parse_reference
 from common.wire import Assignments
 from worker.engine.container import TASK_LABEL, Container
 from worker.engine.node import Engine
@@ -46,9 +47,23 @@ class ContainerHost:
                 self._files.remove(task_id)
         return {task_id: self._look(id) for task_id, id in self._ids.items()}
 
+    async def _bring_image(self, task: Task) -> None:
+        """Pull the image where it is not here. Raises NotFound with both reasons."""
+        image = task.spec.container_spec.image if task.spec and task.spec.container_spec else ""
+        try:
+            self._engine.images.find(image)
+            return
+        except NotFound as error:
+            missing = error.message
+        try:
+            await self._engine.distribution.ensure(parse_reference(image).tagged())
+        except ShoalError as error:
+            raise NotFound(f"{missing}: {error.message}", ("image", image)) from None
+
     async def prepare(self, task: Task, assignments: Assignments) -> Seen:
         if task.id in self._ids:
             return self._look(self._ids[task.id])
+        await self._bring_image(task)
         task = _with_networks(task, assignments)
         for attachment in task.networks_attachments:
             if attachment.network is not None and attachment.network.spec.driver not in ("host", "null"):
