@@ -6,7 +6,7 @@ Paths carry no API version unless one is asked for (DOCKER_API_VERSION), so the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cli.api.connection import Connection, connect
@@ -38,12 +38,20 @@ class Client:
         return self._call("DELETE", path, query, None)
 
     def stream(
-        self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Body = None, kind: str = ""
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, Any] | None = None,
+        body: Body = None,
+        kind: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Send a request and leave the answer's body to the caller, who closes it. An iterable body goes out in chunks."""
         connection = connect(self._endpoint)
         try:
-            connection.send(self._head(method, path, query or {}, body, kind))
+            more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+            connection.send(self._head(method, path, query or {}, body, kind, more + "Connection: close\r\n"))
             early = _send_body(connection, body)
             response = Response(connection, method)
             response.raise_for_status()

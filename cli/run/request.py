@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 import click
@@ -21,9 +23,9 @@ create_options: Decorator = together(
     click.option("--platform", help="Platform of the image, as linux/amd64"),
     click.option(
         "--pull",
-        type=click.Choice(["missing", "never"]),
+        type=click.Choice(["always", "missing", "never"]),
         default="missing",
-        help="What to do where the image is not here: this version takes images only from `load`, `import` and `commit`",
+        help="When to pull the image before: always, missing (the default: where it is not here) or never",
     ),
     click.option("--rm", "remove", is_flag=True, help="Remove it, and its anonymous volumes, when it ends"),
     process.options,
@@ -63,9 +65,9 @@ def create_container(client: Client, ctx: click.Context, request: dict[str, Any]
             f"container ID file found, make sure the other container isn't running or delete {cidfile}", EXIT_DAEMON
         )
     try:
-        created = client.post("/containers/create", request, name=params["name"], platform=params["platform"])
+        created = _create(client, params, request)
     except ApiError as error:
-        raise ApiError(error.status, _with_hint(error), EXIT_DAEMON) from None
+        raise ApiError(error.status, error.reason, EXIT_DAEMON) from None
     for warning in created.get("Warnings") or []:
         click.echo(f"WARNING: {warning}", err=True)
     if cidfile:
@@ -73,10 +75,32 @@ def create_container(client: Client, ctx: click.Context, request: dict[str, Any]
     return str(created["Id"])
 
 
-def _with_hint(error: ApiError) -> str:
-    if error.status == 404 and "image" in error.reason.lower():
-        return f"{error.reason}. Bring the image here by `shoal load -i FILE` or `shoal import`"
-    return error.reason
+def _create(client: Client, params: dict[str, Any], request: dict[str, Any]) -> Any:
+    """Create it, pulling its image before as --pull says."""
+
+    def create() -> Any:
+        return client.post("/containers/create", request, name=params["name"], platform=params["platform"])
+
+    if params["pull"] == "always":
+        _pull(client, params)
+    try:
+        return create()
+    except ApiError as error:
+        if params["pull"] != "missing" or error.status != 404 or "No such image" not in error.reason:
+            raise
+    click.echo(f"Unable to find image '{params['image']}' locally", err=True)
+    _pull(client, params)
+    return create()
+
+
+def _pull(client: Client, params: dict[str, Any]) -> None:
+    """Its messages go to stderr: stdout is the container's."""
+    from cli.commands.image.registry import fetch
+    from cli.parse.references import split_reference
+
+    repository, tag = split_reference(params["image"])
+    with redirect_stdout(sys.stderr):
+        fetch(client, repository, tag or "latest", platform=params["platform"])
 
 
 def _write_cidfile(path: str, container_id: str) -> None:

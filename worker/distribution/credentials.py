@@ -12,6 +12,7 @@ from msgspec import field
 
 from common.errors import InvalidArgument
 from common.model.base import EngineSpec
+from common.parse import parse_json
 from worker.distribution.endpoints import host_of
 
 T = TypeVar("T")
@@ -45,9 +46,10 @@ def read_header(headers: Mapping[str, str], domain: str) -> Credentials:
 
 def _decode(name: str, text: str, kind: type[T]) -> T:
     try:
-        data = base64.urlsafe_b64decode(text.replace("+", "-").replace("/", "_") + "=" * (-len(text) % 4))
-        return msgspec.json.decode(b"{}" if data.strip() in (b"", b"null") else data, type=kind)
-    except (binascii.Error, msgspec.MsgspecError) as error:
+        text = text.replace("+", "-").replace("/", "_").rstrip("=")
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return parse_json(b"{}" if data.strip() in (b"", b"null") else data, kind)
+    except (binascii.Error, InvalidArgument) as error:
         raise InvalidArgument(f"the header {name} is no base64url of JSON: {error}") from None
 
 

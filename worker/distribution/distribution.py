@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from common.errors import NotFound
+from common.errors import NotFound, Unavailable
 from common.filters import Filters
 from common.reference import Reference
 from common.settings import Settings
@@ -22,12 +24,15 @@ from worker.distribution.transport import Transport
 from worker.images.config import parse_config
 from worker.images.store import LocalImages
 
+_PATIENCE, _SILENCE = 3.0, 30.0  # seconds
+
 
 class Distribution:
     """Keeps no connection while nothing goes on."""
 
     def __init__(self, settings: Settings, images: LocalImages) -> None:
         self._images = images
+        self._silent: dict[str, float] = {}  # registry → until when nobody waits for it
         self._transport = Transport(settings)
         self._puller = Puller(images, self._transport)
         self._pusher = Pusher(images, self._transport)
@@ -60,8 +65,28 @@ class Distribution:
         return told(lambda progress: self._pusher.push(chosen, credentials, progress))
 
     async def describe(self, reference: Reference, credentials: Credentials) -> dict[str, Any]:
-        """GET /distribution/{name}/json: what a reference means at its registry, with its platforms."""
+        """GET /distribution/{name}/json: what a reference means at its registry, with its platforms.
+
+        Clients ask this for each service. Where the image is here anyway they need not wait long for a registry that is away.
+        """
         reference = reference.tagged()
+        patience = _PATIENCE if self._is_here(reference) else None
+        if patience and time.monotonic() < self._silent.get(reference.domain, 0.0):
+            raise Unavailable(f"registry {reference.domain} did not answer a moment ago: try again later")
+        try:
+            async with asyncio.timeout(patience):
+                return await self._describe(reference, credentials)
+        except (TimeoutError, Unavailable) as error:
+            self._silent[reference.domain] = time.monotonic() + _SILENCE
+            raise Unavailable(str(error) or f"registry {reference.domain} does not answer in time") from None
+
+    def _is_here(self, reference: Reference) -> bool:
+        try:
+            return bool(self._images.find(str(reference)))
+        except NotFound:
+            return False
+
+    async def _describe(self, reference: Reference, credentials: Credentials) -> dict[str, Any]:
         try:
             async with open_repository(self._transport, reference, credentials) as repository:
                 found = await repository.manifest(reference.digest or reference.tag)

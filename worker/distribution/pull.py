@@ -56,7 +56,7 @@ class Puller:
         platform: str = "",
         every_tag: bool = False,
     ) -> None:
-        """Pull one image, or every tag of a repository. Raises NotFound, Unauthorized, Unavailable, InvalidArgument."""
+        """Pull one image, or every tag of a repository. Raises NotFound, Forbidden, Unavailable, InvalidArgument."""
         if reference.digest and not reference.digest.startswith("sha256:"):
             raise Unsupported(f"{reference.familiar}: only sha256 digests are supported")
         wanted = platforms.parse(platform) if platform else None

@@ -47,11 +47,10 @@ def _first(body: bytes) -> tuple[str, str]:
 
 
 def pull_error(refusal: Refusal, reference: Reference) -> ShoalError:
-    """For who wanted to read `reference`."""
+    """For who wanted to read `reference`. Never 401: Docker's client would ask for an account on its own."""
     about = ("image", reference.familiar)
     if refusal.code in ("DENIED", "UNAUTHORIZED"):
-        kind = NotFound if refusal.code == "DENIED" else Unauthorized
-        return kind(
+        return NotFound(
             f"pull access denied for {reference.familiar_name}, repository does not exist or may require "
             f"'docker login': {refusal.text}",
             about,

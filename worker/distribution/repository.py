@@ -159,7 +159,7 @@ async def open_repository(
     actions: str = "pull",
     places: Sequence[Endpoint] = (),
 ) -> AsyncIterator[Repository]:
-    """The repository at the first of its places that answers, which the settings know. Raises Unavailable, Refusal, Unauthorized."""
+    """The repository at the first of its places that answers, which the settings know. Raises Unavailable, Refusal, Forbidden."""
     places = places or endpoints(reference.domain, transport.settings, push="push" in actions)
     async with transport.use():
         yield await _first_that_answers(transport, reference, credentials, actions, places)

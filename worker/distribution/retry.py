@@ -17,7 +17,7 @@ def passes(status: int) -> bool:
 
 def pause(attempt: int, told: str = "", *, now: datetime | None = None, spread: float = 0.5) -> float:
     """Seconds to wait after failure number `attempt` (from 0); `told` is the Retry-After header; `spread` in 0…1 spreads clients."""
-    wait = min(_FIRST * 2**attempt, _LONGEST) * (0.75 + spread / 2)
+    wait = min(_FIRST * (1 << attempt), _LONGEST) * (0.75 + spread / 2)
     return min(max(wait, _seconds(told, now or datetime.now(UTC))), _PATIENCE)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from common.errors import Unauthorized, Unsupported
+from common.errors import Forbidden, Unsupported
 from worker.distribution import challenge
 from worker.distribution.credentials import Credentials
 from worker.distribution.refusal import Refusal
@@ -75,7 +75,7 @@ async def _read_token(answer: aiohttp.ClientResponse, realm: str) -> str:
     async with answer:
         data = await answer.content.read(_MAX)
         if answer.status in (401, 403):
-            raise Unauthorized(
+            raise Forbidden(
                 f"unauthorized: incorrect username or password: {answer.url.host} gives no token ({answer.status})"
             )
         if answer.status >= 400:
