@@ -48,7 +48,7 @@ GET    /images/nope/history              404
 POST   /images/nope/push                 400
 POST   /images/nope/tag?repo=x           404
 DELETE /images/nope                      404
-GET    /images/search?term=x             400
+GET    /images/search?term=localhost:9/x 503
 POST   /images/prune                     200
 POST   /auth                             400
 GET    /info                             200
@@ -118,7 +118,7 @@ POST   /configs/create                   400
 GET    /configs/nope                     404
 DELETE /configs/nope                     404
 POST   /configs/nope/update?version=1    404
-GET    /distribution/nope/json           400
+GET    /distribution/localhost:9/x/json  503
 POST   /session                          400
 """
 ROWS = [tuple(line.split()) for line in PATHS.strip().splitlines()]

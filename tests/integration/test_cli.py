@@ -134,7 +134,8 @@ def test_run_feeds_its_input(shoald: Daemon) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "part"),
     [
-        (("nosuchimage",), 125, "No such image"),
+        (("--pull", "never", "nosuchimage"), 125, "No such image"),
+        (("localhost:9/nosuchimage",), 125, "registry localhost:9 cannot be reached"),
         (("busybox", "nosuchcommand"), 127, "nosuchcommand"),
         (("busybox", "/etc/passwd"), 126, "permission denied"),
         (("--memory", "1", "busybox"), 125, "emory"),

@@ -191,8 +191,8 @@ def test_events(shoald: Daemon, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
-        (("pull", "busybox"), "pulling from a registry is not supported yet: use `docker load` or `docker import`"),
-        (("push", "busybox"), "pushing to a registry is not supported yet"),
+        (("pull", "localhost:9/busybox"), "registry localhost:9 cannot be reached"),
+        (("push", "localhost:9/busybox"), "tag does not exist: localhost:9/busybox:latest"),
         pytest.param(("rmi", "nothing"), "No such image: nothing:latest", marks=newer_docker),
         (("tag", "nothing", "x"), "No such image: nothing:latest"),
         (("save", "-o", "/dev/shm/never-written.tar", "nothing"), "No such image: nothing:latest"),

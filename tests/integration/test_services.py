@@ -55,12 +55,12 @@ def test_ps_shows_history_with_errors(services: Services) -> None:
 
 
 def test_a_missing_image_is_rejected_with_its_name(services: Services) -> None:
-    words = ("service", "create", "--detach", "--no-resolve-image", "--name", "ghost", "nosuchimage:1")
+    words = ("service", "create", "--detach", "--no-resolve-image", "--name", "ghost", "localhost:9/nosuchimage:1")
     services.daemon.docker(*words)
     task = until(
         lambda: next((t for t in services.tasks("ghost") if t["Status"]["State"] == "rejected"), None), "rejected"
     )
-    assert "No such image: nosuchimage:1" in task["Status"]["Err"]
+    assert "No such image: localhost:9/nosuchimage:1" in task["Status"]["Err"]
 
 
 def test_a_killed_container_is_replaced(services: Services) -> None:
