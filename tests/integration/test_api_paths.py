@@ -41,11 +41,11 @@ POST   /containers/prune                 200
 GET    /images/json                      200
 POST   /build                            400
 POST   /build/prune                      200
-POST   /images/create?fromImage=nope     400
+POST   /images/create?fromImage=localhost:9/x 503
 GET    /images/nope/json                 404
 GET    /images/nope/attestations         400
 GET    /images/nope/history              404
-POST   /images/nope/push                 400
+POST   /images/nope/push                 404
 POST   /images/nope/tag?repo=x           404
 DELETE /images/nope                      404
 GET    /images/search?term=localhost:9/x 503
