@@ -140,13 +140,15 @@ def statuses(view: View, members: Iterable[Member]) -> Iterable[Put]:
     """Nodes whose manager_status is not what the group says."""
     known: Mapping[str, Member] = {member.id: member for member in members}
     for node in view.all(Node):
-        wanted = _status(known.get(node.id))
+        wanted = _status(known.get(node.id), node.manager_status)
         if node.manager_status != wanted:
             yield Put(replace(node, manager_status=wanted))
 
 
-def _status(member: Member | None) -> ManagerStatus | None:
+def _status(member: Member | None, before: ManagerStatus | None) -> ManagerStatus | None:
+    """The group of a cluster that was just founded does not know its first member's address yet."""
     if member is None:
         return None
     reachability = "reachable" if member.reachable else "unreachable"
-    return ManagerStatus(leader=member.leader, reachability=reachability, addr=member.address)
+    addr = member.address or (before.addr if before else "")
+    return ManagerStatus(leader=member.leader, reachability=reachability, addr=addr)

@@ -45,6 +45,7 @@ class Members:
         id = self._context.node_id
 
         def build(view: View) -> tuple[Sequence[Change], None]:
+            # The group's new leader may have noted already that it knows no others.
             lost = [node for node in view.all(Node) if node.id != id and removal.role(node) == "manager"]
             return removal.removed(view, *lost), None
 

@@ -95,7 +95,10 @@ class Node:
             async with asyncio.timeout(self._options.patience * self._options.tick):
                 await future
         except TimeoutError:
-            raise Unavailable("no quorum of managers answers: what is committed cannot be told") from None
+            raise Unavailable(
+                "The swarm does not have a leader. It's possible that too few managers are online. "
+                "Make sure more than half of the managers are online."
+            ) from None
 
     def deliver(self, message: Message) -> None:
         """A peer's message came in."""

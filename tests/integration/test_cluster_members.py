@@ -208,6 +208,33 @@ def test_a_dead_manager_makes_way_for_one_that_came_after_it() -> None:
         until(lambda: "it was removed" in _trouble(made[2]), "it hears of it when it comes back", timeout=20)
 
 
+def test_roles_change_while_a_node_is_down_and_force_ends_what_was_lost() -> None:
+    with team(3, 1) as made:
+        first, second, third, worker = made.daemons
+        ids = [made.node_id(one) for one in made.daemons]
+        worker.kill()
+        first.docker("node", "promote", ids[3])
+        worker.start()
+        made.until_nodes(first, 4, managers=4)
+        second.kill()
+        until(lambda: "Unreachable" in first.docker("node", "ls"), "it is seen as dead", timeout=10)
+        first.docker("node", "demote", ids[1])
+        made.until_nodes(first, 3, managers=3)
+        second.start()
+        until(lambda: _is_worker(second), "it comes back as a worker")
+        made.until_nodes(first, 4, managers=3)
+
+        third.kill()
+        worker.kill()
+        until(lambda: "does not have a leader" in _trouble(first), "the quorum is lost", timeout=20)
+        first.docker("swarm", "init", "--force-new-cluster")
+        until(lambda: {*first.docker("node", "ls", "-q").split()} == {*ids[:2]}, "the lost managers are nodes no more")
+        for lost in (third, worker):
+            lost.start()
+            until(lambda lost=lost: "it was removed" in _trouble(lost), "it hears of it when it comes back", timeout=30)  # type: ignore[misc]
+        made.until_nodes(first, 2, managers=1)
+
+
 def test_the_last_manager_stays() -> None:
     with team(1) as one:
         id = one.node_id(one[0])

@@ -92,8 +92,8 @@ class Manager:
         return await self._membership.ask_managers(method, path, body)
 
     async def up(self) -> None:
-        """Return once the manager answers, also one that is only being started."""
-        while True:
+        """Return once the manager answers, also one that is only being started, or none is wanted here any more."""
+        while self._membership.manages:
             try:
                 async with self.request("GET", "/shoal/v1/swarm-info") as response:
                     if response.status == 200:

@@ -107,13 +107,15 @@ def init(session: Session, /, **_: object) -> None:
     print("To add a worker to this swarm, run the following command:\n")
     print(f"    shoal swarm join --token {token} {manager_address(session)}\n")
     print("To add a manager to this swarm, run `shoal swarm join-token manager` and follow the instructions.")
+    if request["Spec"].get("EncryptionConfig", {}).get("AutoLockManagers"):
+        show_unlock_key(session)
 
 
 def manager_address(session: Session) -> str:
     """The address that others join at."""
     swarm = session.client.get("/info")["Swarm"]
-    managers = [m["Addr"] for m in swarm.get("RemoteManagers") or []]
-    return managers[0] if managers else str(swarm.get("NodeAddr") or "")
+    managers = {m["NodeID"]: str(m["Addr"]) for m in swarm.get("RemoteManagers") or []}
+    return managers.get(swarm["NodeID"]) or next(iter(managers.values()), "")
 
 
 @command(usage="HOST:PORT", examples=["shoal swarm join --token SWMTKN-1-… 192.168.1.10:2377"])
@@ -145,9 +147,13 @@ def update(session: Session, /, **_: object) -> None:
     update_swarm(session, changes)
     print("Swarm updated.")
     if changes.get("EncryptionConfig", {}).get("AutoLockManagers"):
-        from cli.commands.swarm.keys import print_unlock_key
+        show_unlock_key(session)
 
-        print_unlock_key(session.client.get("/swarm/unlockkey")["UnlockKey"])
+
+def show_unlock_key(session: Session) -> None:
+    from cli.commands.swarm.keys import print_unlock_key
+
+    print_unlock_key(session.client.get("/swarm/unlockkey")["UnlockKey"])
 
 
 def update_swarm(session: Session, changes: dict[str, Any], **query: Any) -> None:
