@@ -114,8 +114,8 @@ def init(session: Session, /, **_: object) -> None:
 def manager_address(session: Session) -> str:
     """The address that others join at."""
     swarm = session.client.get("/info")["Swarm"]
-    managers = {m["NodeID"]: str(m["Addr"]) for m in swarm.get("RemoteManagers") or []}
-    return managers.get(swarm["NodeID"]) or next(iter(managers.values()), "")
+    managers = {m.get("NodeID", ""): str(m["Addr"]) for m in swarm.get("RemoteManagers") or []}
+    return managers.get(swarm.get("NodeID", "")) or next(iter(managers.values()), "")
 
 
 @command(usage="HOST:PORT", examples=["shoal swarm join --token SWMTKN-1-… 192.168.1.10:2377"])
