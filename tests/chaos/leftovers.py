@@ -1,4 +1,4 @@
-"""What a host may hold of containers: looked at from inside, before and after, so that what was left behind is found."""
+"""What a host may hold of containers, looked at from inside, before and after; and what its daemons complain of."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ def look(host: Host) -> set[str]:
 def containers(host: Host) -> set[str]:
     """Ids of all containers that its daemon knows."""
     return set(host.docker("ps", "--all", "--quiet", "--no-trunc").split())
+
+
+def complaints(host: Host) -> list[str]:
+    """What its daemons say that none may ever say: errors and uncaught exceptions, but for a manager that was killed."""
+    lines = host.log.read_text(errors="replace").splitlines()
+    found = [
+        line for line in lines if "Traceback" in line or '"level": "error"' in line or '"level": "critical"' in line
+    ]
+    return [line for line in found if not ("the manager ended" in line and '"code": -9' in line)]

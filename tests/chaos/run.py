@@ -18,7 +18,7 @@ from examples.lab.layout import LabError
 from tests.chaos.clients import Client, Lost, NotSent, Record, call
 from tests.chaos.faults import Faults
 from tests.chaos.history import Operation, explain
-from tests.chaos.leftovers import containers, look
+from tests.chaos.leftovers import complaints, containers, look
 from tests.chaos.schedule import schedule
 from tests.chaos.watcher import Versions, Watcher, slots
 from tests.harness.lab import Formed, lab
@@ -183,6 +183,7 @@ class _Run:
         for key, operations in self._record.operations().items():
             if (beginning := explain(operations)) is not None:
                 wrong.append(_story(key, operations, beginning))
+        wrong += [f"{host.name}: {line}" for host in self._made.hosts for line in complaints(host)]
         assert not wrong, "\n".join(wrong[:10])
         assert self._watcher.looks, "the watcher has seen nothing"
         self._say(f"{sum(map(len, self._record.operations().values()))} operations have an order")

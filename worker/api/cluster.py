@@ -147,8 +147,8 @@ async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.St
         if name.lower() not in _HOP:
             response.headers[name] = text
     response.content_length = answer.content_length
-    await response.prepare(request)
     try:
+        await response.prepare(request)
         async for chunk in answer.content.iter_any():
             await response.write(chunk)
         await response.write_eof()
