@@ -6,6 +6,20 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+_about: dict[str, str] = {}  # what every line of this process says
+
+
+def of_node(id: str) -> None:
+    """From now on lines are this node's, unless they say which other one they are about."""
+    _about["node"] = id
+
+
+def _say_node(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    for key, value in _about.items():
+        event.setdefault(key, value)
+    return event
 
 
 def configure(level: str, component: str) -> None:
@@ -15,6 +29,7 @@ def configure(level: str, component: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _say_node,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -17,6 +17,7 @@ from common.errors import Conflict
 from common.identity import Identity
 from common.identity.start import ManagerStart
 from common.identity.tls import Tls
+from common.log import of_node
 from common.model import Cluster
 from common.settings import Settings
 from manager.api.context import Context
@@ -46,6 +47,7 @@ Updates = Callable[[], AsyncIterator[Identity]]
 async def run(settings: Settings, start: ManagerStart, updates: Updates) -> None:
     """Serve until cancelled. Raises ShoalError where the store cannot be opened, LoopError where a loop fails."""
     identity = start.identity
+    of_node(identity.node_id)
     tls = Tls(identity) if identity.cluster_id else None
     async with asyncio.TaskGroup() as group:
         following = group.create_task(_follow(tls, updates), name="identity")

@@ -21,6 +21,7 @@ from worker.api import (
     containers,
     execs,
     images,
+    metrics,
     networks,
     registries,
     server,
@@ -42,6 +43,7 @@ from worker.membership.membership import Membership
 from worker.network.networks import LocalNetworks
 from worker.runtime.conmon import ConmonRuntime
 from worker.session.client import Session
+from worker.session.measures import Measures
 from worker.volumes.local import LocalVolumes
 
 log = structlog.get_logger()
@@ -52,10 +54,13 @@ async def run(settings: Settings, membership: Membership) -> None:
     async with AsyncExitStack() as stack:
         manager = await stack.enter_async_context(Manager(settings, membership))
         engine = await stack.enter_async_context(_engine(settings, Places(manager, membership)))
-        app = server.application(_routes(engine, manager, membership))
+        measures = Measures()
+        app = server.application(
+            [*metrics.routes(engine, manager, membership, measures), *_routes(engine, manager, membership)]
+        )
         async with asyncio.TaskGroup() as group:
             group.create_task(engine.containers.run(), name="containers")
-            group.create_task(Session(engine, membership).run(), name="session")
+            group.create_task(Session(engine, membership, measures=measures).run(), name="session")
             group.create_task(cluster_events(engine.events, manager), name="cluster events")
             async with server.serve(app, settings):
                 engine.events.publish("daemon", "start", membership.node_id, {"name": settings.socket.name})

@@ -167,7 +167,7 @@ class Dispatcher:
             await socket.prepare(request)
             await self._converse(socket, request.remote or "", peer_of(request))
         except* (ShoalError, msgspec.MsgspecError) as failures:
-            await self._refuse(socket, failures.exceptions[0])
+            await self._refuse(socket, failures.exceptions[0], peer_of(request))
         except* (OSError, aiohttp.ClientError):
             pass  # the connection is gone: the worker comes back
         return socket
@@ -228,11 +228,12 @@ class Dispatcher:
         if self._store.view().get(Node, node_id) is None:
             raise NotFound(f"node {node_id} is not part of this cluster", ("node", node_id))
 
-    async def _refuse(self, socket: web.WebSocketResponse, error: BaseException) -> None:
+    async def _refuse(self, socket: web.WebSocketResponse, error: BaseException, peer: Peer | None) -> None:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         reason = error.message if isinstance(error, ShoalError) else f"the message makes no sense: {error}"
-        log.info("session refused", reason=reason)
+        about = {"node": peer.node_id} if peer else {}  # else it is this manager's own
+        log.info("session refused", reason=reason, **about)
         later = isinstance(error, Unavailable)  # that is this manager's trouble, not the node's
         code = WSCloseCode.TRY_AGAIN_LATER if later else WSCloseCode.POLICY_VIOLATION
         await socket.close(code=code, message=reason.encode()[:120])

@@ -26,6 +26,7 @@ from common.identity import Identity, IdentityFile, requests
 from common.identity.start import ManagerStart
 from common.identity.tls import Tls
 from common.identity.trust import tls_info
+from common.log import of_node
 from common.model.node import TLSInfo
 from common.settings import Settings
 from worker.membership import certificates, whereabouts
@@ -46,6 +47,7 @@ class Membership:
         self._settings = settings
         self._file = file
         self._identity = identity
+        of_node(identity.node_id)
         self._process = process
         self._tls = _tls(identity)
         self._changed = asyncio.Event()  # replaced whenever the node begins another life
@@ -204,6 +206,7 @@ class Membership:
 
     def _take(self, identity: Identity) -> None:
         self._identity = identity
+        of_node(identity.node_id)
         self._tls = _tls(identity)
 
     def _begin_anew(self) -> None:

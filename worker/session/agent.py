@@ -14,6 +14,7 @@ from common.wire import Assignments
 from worker.session.actions import Action, Done, Kind
 from worker.session.base import Seen, TaskHost
 from worker.session.executor import Executor
+from worker.session.measures import Measures
 from worker.session.outbox import Outbox
 from worker.session.reconciler import Reconciler
 
@@ -32,13 +33,14 @@ class Agent:
         group: asyncio.TaskGroup,
         removed: Callable[[], None],
         drained: Callable[[], Awaitable[None]],
+        measures: Measures | None = None,
     ) -> None:
         self._host = host
         self._removed = removed
         self._outbox = outbox
         self._reconciler = Reconciler(found)
         self._assignments = Assignments()
-        self._executor = Executor(host, group, lambda: self._assignments, self._finish, drained)
+        self._executor = Executor(host, group, lambda: self._assignments, self._finish, drained, measures)
         self._moved = asyncio.Event()
 
     def assign(self, assignments: Assignments, *, confirmed: bool) -> None:

@@ -25,6 +25,7 @@ from worker.session.dialing import FAILURES, Dialer
 from worker.session.host import ContainerHost
 from worker.session.link import Link, Refused, connect
 from worker.session.logs import LogSender
+from worker.session.measures import Measures
 from worker.session.outbox import Outbox
 from worker.session.services import ServiceNetworks
 
@@ -34,13 +35,16 @@ log = structlog.get_logger()
 class Session:
     """`run()` until cancelled. Stopping it touches no container."""
 
-    def __init__(self, engine: Engine, membership: Membership, host: TaskHost | None = None) -> None:
+    def __init__(
+        self, engine: Engine, membership: Membership, host: TaskHost | None = None, measures: Measures | None = None
+    ) -> None:
         settings = engine.settings
         self._settings = settings
         self._membership = membership
         self._instance = object_id()
         self._networks = engine.networks
         self._host = host or ContainerHost(engine)
+        self._measures = measures or Measures()
         self._set = AssignmentSet(settings.root / "session" / "assignments")
         self._outbox = Outbox()
         self._arrived = asyncio.Event()
@@ -55,7 +59,9 @@ class Session:
         found = await self._host.observe()
         async with asyncio.TaskGroup() as group:
             services = ServiceNetworks(self._networks, lambda: agent.networks_in_use())
-            agent = Agent(self._host, found, self._outbox, group, services.look_again, services.caught_up)
+            agent = Agent(
+                self._host, found, self._outbox, group, services.look_again, services.caught_up, self._measures
+            )
             group.create_task(agent.watch(), name="watch containers")
             group.create_task(services.run(), name="service networks")
             self._arrived.set()
@@ -126,10 +132,13 @@ class Session:
             link = await dialer.dial()
             try:
                 log.info("session begins", manager=link.address)
+                self._measures.sessions += 1
+                self._measures.connected = True
                 await self._talk(link, agent, dialer)
             except* FAILURES as errors:
                 self._note_end(link, errors.exceptions[0])
             finally:
+                self._measures.connected = False
                 await link.close()
             _stay_cancelled()
 

@@ -7,6 +7,7 @@ import os
 from functools import partial
 
 import pytest
+from structlog.contextvars import get_contextvars
 
 from common.errors import NotFound, Unavailable
 from common.wire import Assignments
@@ -14,8 +15,9 @@ from tests.harness.tasks import FakeHost, task
 from tests.harness.wait import eventually
 from worker.session import executor
 from worker.session.actions import Action, Done, Kind
-from worker.session.base import Phase
+from worker.session.base import Phase, Seen
 from worker.session.executor import STARTS_PER_CPU, Executor
+from worker.session.measures import Measures
 
 
 async def run(host: FakeHost, *actions: Action) -> list[Done]:
@@ -87,3 +89,25 @@ async def test_a_task_is_stopped_only_once_no_new_connections_are_led_to_it() ->
 
 async def _wait(event: asyncio.Event) -> None:
     await event.wait()
+
+
+async def test_what_is_logged_on_the_way_says_for_which_task_and_service() -> None:
+    class Told(FakeHost):
+        async def start(self, task_id: str) -> Seen:
+            seen.append(get_contextvars())
+            return await super().start(task_id)
+
+    seen: list[dict[str, object]] = []
+    host, done = Told(), []
+    measures = Measures()
+    assigned = Assignments(tasks={"t1": task("t1")})
+    async with asyncio.TaskGroup() as group:
+        works = Executor(host, group, lambda: assigned, done.append, at_once, measures)
+        works.submit(Action(Kind.START, "t1"))
+        works.submit(prepare("t2"))
+    assert [{key: one[key] for key in ("task", "service")} for one in seen] == [
+        {"task": "t1", "service": task("t1").service_id}
+    ]
+    assert "task" not in get_contextvars()
+    assert sum(measures.actions.values()) == 2
+    assert measures.spent[Kind.PREPARE].count == 1
