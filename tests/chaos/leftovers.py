@@ -24,9 +24,10 @@ def containers(host: Host) -> set[str]:
 
 
 def complaints(host: Host) -> list[str]:
-    """What its daemons say that none may ever say: errors and uncaught exceptions, but for a manager that was killed."""
+    """Errors and uncaught exceptions that its daemons tell of, but for those that are a fault's own: kills and full disks."""
     lines = host.log.read_text(errors="replace").splitlines()
     found = [
         line for line in lines if "Traceback" in line or '"level": "error"' in line or '"level": "critical"' in line
     ]
-    return [line for line in found if not ("the manager ended" in line and '"code": -9' in line)]
+    killed = [line for line in found if "the manager ended" in line and '"code": -9' in line]
+    return [line for line in found if line not in killed and "No space left on device" not in line]
