@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from common.errors import NotFound
 from common.model import Network, Task
 from common.settings import Settings
-from common.wire import Assignments, Complete, FromManager, ServiceEndpoint
+from common.wire import Assignments, Complete, FromManager, Peer, ServiceEndpoint
 from worker.runtime.base import LogReader
 from worker.session.alone import Alone
 from worker.session.base import Phase, Seen
@@ -92,6 +92,8 @@ class HollowNetworks:
     async def ensure(self, network: Network) -> None: ...
 
     async def forget_idle(self, needed: Callable[[], Collection[str]]) -> None: ...
+
+    async def reach(self, peers: Sequence[Peer]) -> None: ...
 
     async def program(self, endpoints: Sequence[ServiceEndpoint]) -> None: ...
 

@@ -51,14 +51,31 @@ class ServiceEndpoint(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
         return f"{self.service_id}/{self.network_id}"
 
 
+class Peer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Something with addresses on a network of the cluster: a task, a user's container, or a node itself on the ingress network.
+
+    `host` and `port` are where its node takes in what is sent to it: the node's data path.
+    """
+
+    network_id: str
+    node_id: str
+    host: str
+    port: int = 4789
+    addresses: list[str] = []  # without prefix length
+
+
 class Assignments(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Objects that a node needs, each kind by id. Tasks carry their resolved spec; secrets and configs their data."""
+    """Objects that a node needs, each kind by id. Tasks carry their resolved spec; secrets and configs their data.
+
+    `peers` are all that is on the networks, by network and owner; what this node's own containers have there is not among them.
+    """
 
     tasks: dict[str, Task] = {}
     networks: dict[str, Network] = {}
     secrets: dict[str, Secret] = {}
     configs: dict[str, Config] = {}
     endpoints: dict[str, ServiceEndpoint] = {}
+    peers: dict[str, Peer] = {}
 
 
 class Hello(Message, frozen=True, kw_only=True):

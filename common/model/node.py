@@ -9,6 +9,7 @@ from msgspec import field
 from common.model.base import EPOCH, Object, Spec
 from common.model.service import SECOND
 from common.model.shared import Driver, GenericResource, Platform
+from common.model.task import NetworkAttachment
 
 
 class NodeSpec(Spec, omit_defaults=False, frozen=True, kw_only=True):
@@ -44,13 +45,17 @@ class TLSInfo(Spec, frozen=True, kw_only=True):
 
 
 class NodeDescription(Spec, frozen=True, kw_only=True):
-    """What a worker says of itself when its session starts, and again when it changes."""
+    """What a worker says of itself when its session starts, and again when it changes.
+
+    `data_path`: the address at which it takes in the cluster's networks, empty where it is a cluster of its own.
+    """
 
     hostname: str = ""
     platform: Platform = Platform()
     resources: NodeResources = NodeResources()
     engine: EngineDescription = EngineDescription()
     tls_info: TLSInfo | None = None
+    data_path: str = ""
 
 
 class NodeStatus(Spec, frozen=True, kw_only=True):
@@ -76,7 +81,8 @@ class Guest(Spec, frozen=True, kw_only=True):
 
 
 class Node(Object, frozen=True, kw_only=True):
-    """`guests` is written by the manager that gives addresses to them (manager/api/guests.py).
+    """`guests` is written by the manager that gives addresses to them (manager/api/guests.py). `attachments`, by the allocator:
+    the node's own addresses, by which published ports reach tasks on other nodes.
 
     `manages` and `demoted_at` (manager/loops/roles.py) tell a manager that was demoted from one that a manager which is behind
     does not know as such yet. `instance` is of the run of the node's daemon that had the last session: another one may be
@@ -88,6 +94,7 @@ class Node(Object, frozen=True, kw_only=True):
     status: NodeStatus = NodeStatus()
     manager_status: ManagerStatus | None = None
     guests: list[Guest] = []
+    attachments: list[NetworkAttachment] = []
     manages: bool = False
     demoted_at: datetime = EPOCH
     instance: str = ""

@@ -139,6 +139,9 @@ def _used(view: View, network_id: str, but: str) -> Iterator[int]:
         for guest in node.guests:
             if guest.network_id == network_id and guest.container_id != but:
                 yield from map(to_int, guest.addresses)
+        for attachment in node.attachments:
+            if attachment.network_id == network_id:
+                yield from map(to_int, attachment.addresses)
 
 
 def _task_addresses(task: Task, network_id: str) -> Iterable[str]:

@@ -8,15 +8,16 @@ from common.model import Network, Node, PortConfig, Service, Task
 from common.model.network import PeerInfo
 from common.wire import Backend, ServiceEndpoint
 from manager.dispatcher import endpoints
+from manager.dispatcher.peers import data_path
 from manager.store.base import View
 
 
 def peers(view: View, network: Network) -> list[PeerInfo] | None:
-    """The nodes that have containers on the network; None where there are none."""
+    """The nodes that have containers, or an address of their own, on the network; None where there are none."""
     tasks = (task.node_id for task in view.find(Task, "network", network.id) if not task.status.state.terminal)
     guests = (node.id for node in view.find(Node, "network", network.id))
     nodes = (view.get(Node, id) for id in dict.fromkeys((*tasks, *guests)))
-    return [PeerInfo(name=node.description.hostname, ip=node.status.addr) for node in nodes if node] or None
+    return [PeerInfo(name=node.description.hostname, ip=data_path(node)) for node in nodes if node] or None
 
 
 def services(view: View, network: Network) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def _service(view: View, endpoint: ServiceEndpoint) -> dict[str, Any]:
 
 def _task(view: View, backend: Backend) -> dict[str, Any]:
     node = view.get(Node, backend.node_id)
-    info = {"Host IP": node.status.addr} if node else {}
+    info = {"Host IP": data_path(node)} if node else {}
     return {"Name": backend.container_name, "EndpointID": "", "EndpointIP": backend.address, "Info": info}
 
 

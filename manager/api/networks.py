@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from aiohttp import web
 from msgspec.structs import replace
@@ -124,8 +124,7 @@ def _check_unused(view: View, network: Network) -> None:
     tasks = [task for task in view.find(Task, "network", network.id) if live(task) and not task.status.state.terminal]
     if tasks:
         raise Forbidden(f"network {network.id} is in use by task {tasks[0].id}", ("network", network.id))
-    for node in view.find(Node, "network", network.id):
-        container = next(guest.container_id for guest in node.guests if guest.network_id == network.id)
+    for node, container in _guests(view, network):
         raise Forbidden(
             f"network {network.id} is in use by container {container[:12]} on node {node.description.hostname}",
             ("network", network.id),
@@ -163,4 +162,10 @@ def _wanted(view: View, network: Network, filters: Filters) -> bool:
 
 
 def _tasks_or_guests(view: View, network: Network) -> bool:
-    return bool(view.find(Task, "network", network.id) or view.find(Node, "network", network.id))
+    return bool(view.find(Task, "network", network.id) or [*_guests(view, network)])
+
+
+def _guests(view: View, network: Network) -> Iterator[tuple[Node, str]]:
+    """(node, container)"""
+    for node in view.find(Node, "network", network.id):
+        yield from ((node, guest.container_id) for guest in node.guests if guest.network_id == network.id)

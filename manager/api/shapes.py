@@ -101,7 +101,7 @@ def task(view: View, object: Task) -> Json:
 
 
 def node(object: Node) -> Json:
-    raw = builtins(replace(object, guests=[], instance="", manages=False, demoted_at=EPOCH))
+    raw = builtins(replace(object, guests=[], attachments=[], instance="", manages=False, demoted_at=EPOCH))
     raw["Spec"] = builtins(object.spec)
     if not object.spec.name:
         raw["Spec"].pop("Name", None)

@@ -1,7 +1,7 @@
 """Who must hear of what: which nodes' assignments one changed object concerns. Constant work per change and node.
 
-Nodes say what they hold (networks, secrets, configs); the directory marks what changed there and keeps endpoints, which
-many nodes share, until they change.
+Nodes say what they hold (networks, secrets, configs); the directory marks what changed there and keeps endpoints and
+peers, which many nodes share, until they change.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from common.model import Config, Network, Node, Secret, Service, Task, TaskState
-from common.wire import ServiceEndpoint
-from manager.dispatcher import endpoints
+from common.model import Cluster, Config, Network, Node, Secret, Service, Task, TaskState
+from common.wire import Peer, ServiceEndpoint
+from manager.dispatcher import endpoints, peers
 from manager.store.base import Changed, View
 from manager.store.indices import networks_of_service
 
@@ -36,6 +36,7 @@ class Directory:
         self._nodes: dict[str, Holder] = {}
         self._holders: defaultdict[tuple[str, str], dict[str, Holder]] = defaultdict(dict)
         self._endpoints: dict[str, ServiceEndpoint | None] = {}
+        self._peers: dict[str, Peer | None] = {}
 
     # -- who holds what
 
@@ -68,6 +69,12 @@ class Directory:
             self._endpoints[id] = endpoints.endpoint(view, id)
         return self._endpoints[id]
 
+    def peer(self, view: View, id: str) -> Peer | None:
+        """See peers.peer; computed once per change, whoever asks."""
+        if id not in self._peers:
+            self._peers[id] = peers.peer(view, id)
+        return self._peers[id]
+
     # -- what changed
 
     def mark(self, view: View, changed: Changed) -> None:
@@ -82,10 +89,10 @@ class Directory:
                 self._mark_holders("secrets", id, id)
             case Config(id=id):
                 self._mark_holders("configs", id, id)
-            case Node(id=id) if changed.after is None and id in self._nodes:
-                self._nodes[id].close("the node was removed from the cluster")
-            case Node(id=id) if id in self._nodes:
-                self._mark_visited(changed)
+            case Node():
+                self._mark_node(view, changed)
+            case Cluster():
+                self._mark_cluster(changed)
 
     def _mark_task(self, changed: Changed) -> None:
         before, after = changed.before, changed.after
@@ -96,6 +103,7 @@ class Directory:
                 if task is not None and task.node_id in self._nodes:
                     self._nodes[task.node_id].mark("tasks", task.id)
         self.mark_endpoints(endpoints.touched(before, after))
+        self._mark_peers(peers.touched_by_task(before, after))
 
     def _mark_service(self, changed: Changed) -> None:
         services = [s for s in (changed.before, changed.after) if isinstance(s, Service)]
@@ -113,6 +121,28 @@ class Directory:
             if task.node_id in self._nodes:
                 self._nodes[task.node_id].mark("tasks", task.id)
         self.mark_endpoints(endpoints.key(service.id, id) for service in view.find(Service, "network", id))
+
+    def _mark_node(self, view: View, changed: Changed) -> None:
+        before, after = changed.before, changed.after
+        assert isinstance(before, Node | None)
+        assert isinstance(after, Node | None)
+        self._mark_peers(peers.touched_by_node(view, before, after))
+        holder = self._nodes.get(changed.object.id)
+        if holder is not None and after is None:
+            holder.close("the node was removed from the cluster")
+        elif holder is not None:
+            self._mark_visited(changed)
+
+    def _mark_cluster(self, changed: Changed) -> None:
+        """Another data path port is that of all peers. A cluster chooses it once, when there are hardly any."""
+        ports = [c.data_path_port for c in (changed.before, changed.after) if isinstance(c, Cluster)]
+        if len(set(ports)) > 1:
+            self._mark_peers(list(self._peers))
+
+    def _mark_peers(self, ids: Iterable[str]) -> None:
+        for id in ids:
+            self._peers.pop(id, None)
+            self._mark_holders("networks", peers.network_of(id), id, as_kind="peers")
 
     def _mark_visited(self, changed: Changed) -> None:
         before, after = ([*n.guests] if isinstance(n, Node) else [] for n in (changed.before, changed.after))

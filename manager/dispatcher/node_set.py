@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from common.model import EPOCH, Config, Network, Node, Secret, Service, Task, TaskState, TaskStatus, Version
-from common.wire import Assignments
-from manager.dispatcher import endpoints
+from common.wire import Assignments, Peer
+from manager.dispatcher import endpoints, peers
 from manager.dispatcher.directory import Directory
 from manager.specs import resolve
 from manager.store.base import View
@@ -22,8 +22,8 @@ from manager.store.indices import configs_of, secrets_of
 
 replace = msgspec.structs.replace
 
-# Tasks decide about networks, secrets and configs, networks about endpoints: what decides comes first.
-KINDS = ("tasks", "networks", "secrets", "configs", "endpoints")
+# Tasks decide about networks, secrets and configs, networks about endpoints and peers: what decides comes first.
+KINDS = ("tasks", "networks", "secrets", "configs", "endpoints", "peers")
 HELD = ("networks", "secrets", "configs")
 Need = tuple[str, str]  # (kind, id)
 
@@ -109,8 +109,18 @@ class NodeSet:
                 return self._directory.reveal(secret) if secret else None
             case "configs":
                 return view.get(Config, id) if self._needs[kind, id] else None
+            case "peers":
+                return self._peer(view, id)
         on_network = id.partition("/")[2] in self._told["networks"]
         return self._directory.endpoint(view, id) if on_network else None
+
+    def _peer(self, view: View, id: str) -> Peer | None:
+        """Others' containers, and the node's own address; of its own containers it knows."""
+        if peers.network_of(id) not in self._told["networks"]:
+            return None
+        peer = self._directory.peer(view, id)
+        is_own_container = peer is not None and peer.node_id == self.node_id and not id.endswith(f"/{self.node_id}")
+        return None if is_own_container else peer
 
     def _needs_network(self, view: View, network: Network) -> bool:
         return (
@@ -157,6 +167,7 @@ class NodeSet:
             self._directory.release(kind, id, self)
         if kind == "networks":
             self._mark_endpoints(view, id)
+            self._mark_peers(view, id)
 
     def _mark_endpoints(self, view: View, network_id: str) -> None:
         for service in view.find(Service, "network", network_id):
@@ -164,6 +175,12 @@ class NodeSet:
         for id in self._told["endpoints"]:
             if id.endswith(f"/{network_id}"):
                 self._marks["endpoints"][id] = None
+
+    def _mark_peers(self, view: View, network_id: str) -> None:
+        self._marks["peers"].update(dict.fromkeys(peers.on_network(view, network_id)))
+        for id in self._told["peers"]:
+            if peers.network_of(id) == network_id:
+                self._marks["peers"][id] = None
 
 
 def _needs(task: Task | None) -> frozenset[Need]:

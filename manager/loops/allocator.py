@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from common.errors import Conflict
 from common.model import Cluster, Network, NetworkAttachment, Node, Service, Task, TaskState
 from manager.allocator import networks as subnets
+from manager.allocator.nodes import ingress_addresses
 from manager.allocator.services import Networks, complete, endpoint, networks_of
 from manager.loops.base import Wake
 from manager.specs import template
@@ -24,7 +25,7 @@ BATCH = 2000  # tasks in one commit
 
 
 class Allocator:
-    """Keys are "service:<id>", "services", "networks" and "tasks" (all that are NEW)."""
+    """Keys are "service:<id>", "services", "networks", "nodes" and "tasks" (all that are NEW)."""
 
     name = "allocator"
     serial = True
@@ -35,17 +36,17 @@ class Allocator:
             case Task():
                 return _task_keys(change)
             case Service():
-                return (f"service:{subject.id}", "tasks") if after else ("services", "tasks")
+                return (f"service:{subject.id}", *_node_keys(change), "tasks") if after else ("services", "tasks")
             case Network():
-                return ("networks", "services", "tasks")
+                return ("networks", "services", "nodes", "tasks")
             case Cluster():
                 return ("networks",)
             case Node():
-                return ("services", "tasks") if _guests_left(change) else ()
+                return (*(("nodes",) if change.before is None else ()), *_freed(change))
         return ()
 
     def start(self, view: View) -> Iterable[str]:
-        return ("networks", "services", "tasks")
+        return ("networks", "services", "nodes", "tasks")
 
     def reconcile(self, view: View, key: str) -> list[Change | Wake]:
         kind, _, id = key.partition(":")
@@ -58,6 +59,8 @@ class Allocator:
                 return [*_services(view, [service] if (service := view.get(Service, id)) else [])]
             case "services":
                 return [*_services(view, view.all(Service))]
+            case "nodes":
+                return [*islice(ingress_addresses(view), BATCH)]
         return [*_tasks(view)]
 
 
@@ -70,9 +73,21 @@ def _task_keys(change: Changed) -> Iterable[str]:
     return ("services", "tasks") if freed and held else ()
 
 
-def _guests_left(change: Changed) -> bool:
-    before, after = (len(node.guests) if isinstance(node, Node) else 0 for node in (change.before, change.after))
-    return after < before
+def _node_keys(change: Changed) -> Iterable[str]:
+    """Nodes get addresses on the ingress network with the first service that is on it."""
+    before, after = (
+        bool(service.endpoint.ports) if isinstance(service, Service) else False
+        for service in (change.before, change.after)
+    )
+    return ("nodes",) if after and not before else ()
+
+
+def _freed(change: Changed) -> Iterable[str]:
+    before, after = (
+        len(node.guests) + len(node.attachments) if isinstance(node, Node) else 0
+        for node in (change.before, change.after)
+    )
+    return ("services", "tasks", "nodes") if after < before else ()
 
 
 def _services(view: View, services: Iterable[Service]) -> Iterator[Change]:

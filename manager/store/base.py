@@ -74,10 +74,9 @@ class View(Protocol):
         """Objects by index, oldest first.
 
         All but Task: "name" (case-insensitive). Node: "hostname". Task: "service", "node", "slot", "desired" and "state"
-        (TaskState values). Service, Task and Node (by its guests): "network" (network ids).
-        Service and Task: "secret", "config" (ids that the present spec
-        refers to). Service and Network: "pending_delete" ("true"). A slot is f"{service_id}.{slot}", of a global service
-        f"{service_id}.{node_id}".
+        (TaskState values). Service, Task and Node (by its guests and its own attachments): "network" (network ids).
+        Service and Task: "secret", "config" (ids that the present spec refers to). Service and Network: "pending_delete"
+        ("true"). A slot is f"{service_id}.{slot}", of a global service f"{service_id}.{node_id}".
         """
 
     def count(self, kind: type[T]) -> int: ...

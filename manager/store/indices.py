@@ -78,7 +78,9 @@ INDICES: Mapping[type, Mapping[str, Index]] = {
     Node: {
         "name": _NAME,
         "hostname": _of("description")(lambda node: _some(node.description.hostname.lower())),
-        "network": _of("guests")(lambda node: dict.fromkeys(guest.network_id for guest in node.guests)),
+        "network": _of("guests", "attachments")(
+            lambda node: dict.fromkeys(place.network_id for place in (*node.guests, *node.attachments))
+        ),
     },
     Service: {
         "name": _NAME,

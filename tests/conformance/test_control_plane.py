@@ -64,6 +64,8 @@ class Networks:
     async def forget_idle(self, needed: Any) -> None:
         self.known &= needed()
 
+    async def reach(self, peers: list[Any]) -> None: ...
+
     async def program(self, endpoints: list[Any]) -> None:
         self.endpoints = endpoints
 

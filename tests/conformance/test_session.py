@@ -42,6 +42,8 @@ class FakeNetworks:
     async def forget_idle(self, needed: Callable[[], set[str]]) -> None:
         self.known &= needed()
 
+    async def reach(self, peers: list[wire.Peer]) -> None: ...
+
     async def program(self, endpoints: list[wire.ServiceEndpoint]) -> None:
         self.endpoints = endpoints
 

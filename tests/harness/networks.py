@@ -19,7 +19,7 @@ from common.settings import Settings
 from tests.harness.machine import run
 from tests.harness.netns import Host, host
 from worker.engine.events import EventBus
-from worker.network.base import Attachment, PortMapping, Sandbox, SandboxSpec
+from worker.network.base import Attachment, Here, PortMapping, Sandbox, SandboxSpec
 from worker.network.networks import LocalNetworks
 
 
@@ -30,6 +30,10 @@ class Plane:
         self.networks: dict[str, Network] = {}
         self.guests: dict[tuple[str, str], Guest] = {}
         self.given = 99
+        self.place = Here()
+
+    def here(self) -> Here:
+        return self.place
 
     async def attach(self, container_id: str, network: str, addresses: Sequence[str]) -> Place:
         if network not in self.networks:

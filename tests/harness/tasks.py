@@ -171,6 +171,9 @@ class FixedMembership:
     def client_context(self) -> None:
         return None
 
+    def data_path(self) -> str:
+        return ""
+
     def tls_info(self) -> None:
         return None
 

@@ -10,6 +10,7 @@ from common import places
 from common.places import Departure, Place, PlaceRequest
 from worker.api.cluster import Manager
 from worker.membership.membership import Membership
+from worker.network.base import Here
 
 
 class Places:
@@ -18,6 +19,9 @@ class Places:
     def __init__(self, manager: Manager, membership: Membership) -> None:
         self._manager = manager
         self._membership = membership
+
+    def here(self) -> Here:
+        return Here(node_id=self._membership.node_id, data_path=self._membership.data_path())
 
     async def attach(self, container_id: str, network: str, addresses: Sequence[str]) -> Place:
         """Waits a while for a manager that is starting; see ControlPlane."""

@@ -130,6 +130,10 @@ class Membership:
     def tls_info(self) -> TLSInfo | None:
         return tls_info(self._identity)
 
+    def data_path(self) -> str:
+        """The address at which this node takes in the cluster's networks; empty where it is a cluster of its own."""
+        return self._identity.data_path or self._identity.advertise.rpartition(":")[0].strip("[]")
+
     async def ask_managers(self, method: str, path: str, body: msgspec.Struct) -> bytes:
         """The answer of the first manager that can be asked. Raises what it raised, and Unavailable."""
         if self._tls is None:

@@ -62,12 +62,52 @@ flush set inet {name} dead6
 """
 
 
+class Mesh(msgspec.Struct, frozen=True, kw_only=True):
+    """A host's side of the ingress network: its bridge, the host's `own` addresses there, and the addresses of tasks that run here."""
+
+    interface: str = ""
+    own: tuple[str, ...] = ()
+    tasks: frozenset[str] = frozenset()
+
+    def reaches(self, address: str) -> bool:
+        """Whether a task at the address can be reached: on another host only by an own address, to which answers come back."""
+        return address in self.tasks or any(_version(own) == _version(address) for own in self.own)
+
+
+def mesh_changes(table: str, before: Mesh, after: Mesh) -> str:
+    """Commands that bring the host's side of the ingress network from `before` to `after`. What goes to a task here keeps
+    its source address; what goes to another host has the own address there."""
+    lines = []
+    for version in (4, 6):
+        old, new = ({a for a in mesh.tasks if _version(a) == version} for mesh in (before, after))
+        for verb, addresses in (("delete", old - new), ("add", new - old)):
+            if addresses:
+                lines.append(f"{verb} element inet {table} here{version} {{ {', '.join(sorted(addresses))} }}")
+    if (before.interface, before.own) != (after.interface, after.own):
+        lines.append(f"flush chain inet {table} postrouting")
+        for own in after.own:
+            family = "ip" if _version(own) == 4 else "ip6"
+            away = f'oifname "{after.interface}" ct status dnat {family} daddr != @here{_version(own)}'
+            lines.append(f"add rule inet {table} postrouting {away} snat {family} to {own}")
+    return "".join(line + "\n" for line in lines)
+
+
+def _version(address: str) -> int:
+    return 6 if ":" in address else 4
+
+
 def port_table(name: str) -> str:
-    """The host's table of service ports, empty. Hairpins and loopback are masqueraded by the table of firewall.py."""
+    """The host's table of service ports, empty. Hairpins and loopback are masqueraded by the table of firewall.py, which
+    comes after this one, where they stay on this host."""
     return f"""table inet {name}
 flush table inet {name}
 table inet {name} {{
+  set here4 {{ type ipv4_addr; }}
+  set here6 {{ type ipv6_addr; }}
   map ports {{ type inet_proto . inet_service : verdict; }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat - 1; policy accept;
+  }}
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
     fib daddr type local meta l4proto {{ tcp, udp, sctp }} meta l4proto . th dport vmap @ports
@@ -79,6 +119,8 @@ table inet {name} {{
   }}
 }}
 flush map inet {name} ports
+flush set inet {name} here4
+flush set inet {name} here6
 """
 
 

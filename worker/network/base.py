@@ -15,7 +15,7 @@ import msgspec
 from common.model import Network, NetworkInspect, NetworkSpec
 from common.model.container import EndpointSettings, PortBinding
 from common.places import Place
-from common.wire import ServiceEndpoint
+from common.wire import Peer, ServiceEndpoint
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +68,13 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
     ports: dict[str, list[PortBinding] | None] = {}  # "80/tcp" → bindings, as NetworkSettings.Ports
 
 
+class Here(msgspec.Struct, frozen=True):
+    """Which node this is, and the address at which it takes in the cluster's networks: empty where there are no other nodes."""
+
+    node_id: str = ""
+    data_path: str = ""
+
+
 class Networks(Protocol):
     """All networks of one node and the containers on them."""
 
@@ -114,12 +121,17 @@ class ClusterNetworks(Protocol):
     def guests(self) -> Sequence[str]:
         """Ids of users' containers that hold, or are asking for, places on the cluster's networks."""
 
+    async def reach(self, peers: Sequence[Peer]) -> None:
+        """The full set of what is on other nodes, and of this node's own addresses: the kernel's entries become exactly so."""
+
     async def program(self, endpoints: Sequence[ServiceEndpoint]) -> None:
         """The full set of service endpoints: VIPs, published ports and DNS names become exactly so."""
 
 
 class ControlPlane(Protocol):
     """What the network asks of the control plane itself: places of users' containers on the cluster's networks."""
+
+    def here(self) -> Here: ...
 
     async def attach(self, container_id: str, network: str, addresses: Sequence[str]) -> Place:
         """A place on the network (name or id), the same again for one who has it; `addresses` are wishes.

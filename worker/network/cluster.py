@@ -1,4 +1,4 @@
-"""The cluster's networks on this node: overlay networks as bridges, service addresses, names and published ports.
+"""The cluster's networks on this node: overlay networks as bridges that reach other nodes, service addresses, names and published ports.
 
 Follows what the control plane says (ClusterNetworks of base.py) and decides nothing.
 """
@@ -10,22 +10,39 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from common.errors import Conflict
 from common.model import Network
-from common.wire import ServiceEndpoint
+from common.wire import Peer, ServiceEndpoint
 from worker.network import balance
-from worker.network.balance import Backends, Front
+from worker.network.balance import Backends, Front, Mesh
+from worker.network.base import Here
+from worker.network.bridges import Bridges
 from worker.network.catalog import Catalog
 from worker.network.dns_names import NameTable
 from worker.network.ingress import Ingress
 from worker.network.ipam import overlap_of
 from worker.network.live import LiveNetwork
+from worker.network.overlays import Overlays
 from worker.network.registry import Registry
 from worker.network.vips import Vips
 
 
 class Cluster:
-    def __init__(self, catalog: Catalog, registry: Registry, names: NameTable, vips: Vips, ingress: Ingress) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        registry: Registry,
+        bridges: Bridges,
+        overlays: Overlays,
+        names: NameTable,
+        vips: Vips,
+        ingress: Ingress,
+        here: Callable[[], Here],
+    ) -> None:
         self._catalog = catalog
         self._registry = registry
+        self._bridges = bridges
+        self._overlays = overlays
+        self._here = here
+        self._endpoints: Sequence[ServiceEndpoint] | None = None
         self._names = names
         self._vips = vips
         self._ingress = ingress
@@ -41,7 +58,7 @@ class Cluster:
 
     async def _ensure(self, model: Network) -> None:
         known = self._catalog.get(model.id)
-        if known and known.model.ipam == model.ipam and known.model.spec == model.spec:
+        if known and (known.model.ipam, known.model.spec, known.model.vni) == (model.ipam, model.spec, model.vni):
             return
         if known:
             await self._registry.remove(known)
@@ -61,17 +78,45 @@ class Cluster:
                 if network.cluster and not network.endpoints and network.id not in needed():
                     await self._registry.remove(network)
 
+    async def reach(self, peers: Sequence[Peer]) -> None:
+        """A node's own address on the ingress network may be among them: ports are published anew by it."""
+        self._overlays.learn(peers)
+        await self._bridges.follow(network for network in self._catalog if network.cluster)
+        if self._endpoints is not None:
+            await self._publish(self._endpoints)
+
     async def program(self, endpoints: Sequence[ServiceEndpoint]) -> None:
+        self._endpoints = endpoints
         self._names.set_services(endpoints)
-        await self._ingress.program(published_ports(endpoints))
+        await self._publish(endpoints)
         await self._vips.program(vips_by_network(endpoints))
 
+    async def _publish(self, endpoints: Sequence[ServiceEndpoint]) -> None:
+        """The ingress network is realised here as long as a port is published, also where no task is on it."""
+        network = next((n for n in self._catalog if n.cluster and n.model.spec.ingress and not n.leaving), None)
+        published = any(endpoint.ports for endpoint in endpoints)
+        if network is not None and published:
+            await self._bridges.realise(network)
+        mesh = self._mesh(network, endpoints)
+        await self._ingress.program(published_ports(endpoints, mesh), mesh)
+        if network is not None and not published:
+            await self._bridges.rest(network)
 
-def published_ports(endpoints: Iterable[ServiceEndpoint]) -> dict[Front, Backends]:
+    def _mesh(self, network: LiveNetwork | None, endpoints: Sequence[ServiceEndpoint]) -> Mesh:
+        here = self._here().node_id
+        ingress = (endpoint for endpoint in endpoints if endpoint.ports)
+        tasks = {b.address for e in ingress for b in e.backends if b.node_id == here and b.address}
+        if network is None or not network.own:
+            return Mesh(tasks=frozenset(tasks))
+        own = tuple(str(address.ip) for address in network.own)
+        return Mesh(interface=network.options.interface, own=own, tasks=frozenset(tasks))
+
+
+def published_ports(endpoints: Iterable[ServiceEndpoint], mesh: Mesh) -> dict[Front, Backends]:
     """Ports in ingress mode and where they lead; without ready tasks they lead nowhere, and connections are refused."""
     found: dict[Front, Backends] = {}
     for endpoint in endpoints:
-        addresses = _ready(endpoint)
+        addresses = [address for address in _ready(endpoint) if mesh.reaches(address)]
         for port in endpoint.ports:
             if port.publish_mode == "ingress" and port.published_port:
                 front = balance.port_front(port.protocol, port.published_port)

@@ -1,4 +1,4 @@
-"""Published ports of services: every address of this host leads to the service's ready tasks in turn.
+"""Published ports of services: every address of this host leads to the service's ready tasks in turn, on whatever host.
 
 The control plane gave the ports. They are held here as containers' ports are, so that no container gets them; where one
 has such a port already, the service's tasks come first.
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from worker.network import balance, conntrack
-from worker.network.balance import Backends, Front
+from worker.network.balance import Backends, Front, Mesh
 from worker.network.namespaces import NamespaceThreads
 from worker.network.nft import Nft
 from worker.network.ports import ANY, HostPorts
@@ -24,16 +24,17 @@ class Ingress:
         self._threads = threads
         self._nft = Nft()
         self._shown: dict[Front, Backends] | None = None
+        self._mesh = Mesh()
 
-    async def program(self, wanted: dict[Front, Backends]) -> None:
+    async def program(self, wanted: dict[Front, Backends], mesh: Mesh) -> None:
         """The full set of ports. What an earlier daemon programmed stays until the first call."""
         before = self._shown or {}
-        script = balance.changes(self._table, before, wanted)
+        script = balance.mesh_changes(self._table, self._mesh, mesh) + balance.changes(self._table, before, wanted)
         if self._shown is None:
             script = balance.port_table(self._table) + script
         if script:
             self._nft.apply(script)
-        self._shown = wanted
+        self._shown, self._mesh = wanted, mesh
         self._hold(wanted)
         if lost := balance.gone(before, wanted):
             await self._threads.run(partial(conntrack.forget_udp, lost))

@@ -19,7 +19,14 @@ from common.model.network import EndpointResource
 from worker.network.base import SandboxSpec
 from worker.network.firewall import BridgeRules
 from worker.network.ipam import Pools, mac_of
-from worker.network.options import DEFAULT_BRIDGE, PREDEFINED, bridge_options, check_endpoint, endpoint_options
+from worker.network.options import (
+    DEFAULT_BRIDGE,
+    ENCRYPTED,
+    PREDEFINED,
+    bridge_options,
+    check_endpoint,
+    endpoint_options,
+)
 from worker.network.records import Endpoint
 from worker.network.rtnl import Address, Interface, Subnet
 
@@ -29,6 +36,7 @@ _MODES = {"host": "host", "null": "none"}
 class LiveNetwork:
     """`endpoints` by container id; `index` is the bridge's, 0 until it is realised; `lock` guards realising it.
 
+    `mtu` is that of its interfaces, `own` are the addresses beside the gateways that its bridge has, None while that is not known.
     `leaving`: it is being removed; its subnets are in use until that is done, but nobody finds it any more.
     """
 
@@ -41,6 +49,8 @@ class LiveNetwork:
         self.endpoints: dict[str, Endpoint] = {}
         self.container_names: dict[str, str] = {}
         self.index = 0
+        self.mtu = self.options.mtu
+        self.own: tuple[Interface, ...] | None = None
         self.leaving = False
         self.lock = asyncio.Lock()
 
@@ -51,6 +61,10 @@ class LiveNetwork:
     @property
     def name(self) -> str:
         return self.model.spec.name
+
+    @property
+    def encrypted(self) -> bool:
+        return ENCRYPTED in self.model.spec.options
 
     @property
     def predefined(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 
 NETLINK_ROUTE = 0
@@ -25,6 +25,7 @@ _NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
 _SOL_NETLINK, _CAP_ACK = 270, 10
 _BUFFER = 1 << 18
+_AT_ONCE = 200  # messages: the answers to more of them do not fit into a socket of the usual size
 
 
 def attribute(kind: int, data: bytes) -> bytes:
@@ -97,15 +98,26 @@ class Socket:
 
     def send(self, *messages: Message) -> None:
         """Send all in one go and wait for every answer; raise OSError with the first error. Later messages are still done."""
-        first = 0
+        first = next(filter(None, self._exchange(messages)), 0)
+        if first:
+            raise OSError(first, os.strerror(first))
+
+    def _exchange(self, messages: Sequence[Message]) -> list[int]:
+        """Send all in one go; the error number of each, 0 where it is done."""
         self._socket.send(b"".join(m.pack(number, REQUEST | ACK) for number, m in enumerate(messages)))
-        left = len(messages)
-        while left:
-            for kind, payload in self._receive():
-                if kind != _ERROR:
-                    continue
-                left -= 1
-                first = first or -struct.unpack_from("=i", payload)[0]
+        answers: list[int] = []
+        while len(answers) < len(messages):
+            answers += [-struct.unpack_from("=i", payload)[0] for kind, payload in self._receive() if kind == _ERROR]
+        return answers
+
+    def send_many(self, messages: Sequence[Message], ignore: Collection[int] = ()) -> None:
+        """Send any number, in as few goes as the kernel's buffers for the answers allow; raise OSError with the first error that
+        is not in `ignore`. All are done."""
+        first = 0
+        for start in range(0, len(messages), _AT_ONCE):
+            for number in self._exchange(messages[start : start + _AT_ONCE]):
+                if number and number not in ignore:
+                    first = first or number
         if first:
             raise OSError(first, os.strerror(first))
 

@@ -18,7 +18,7 @@ from common.ids import hex_id
 from common.model import IPAM, Network, NetworkInspect, NetworkSpec
 from common.model.container import EndpointSettings
 from common.settings import Settings
-from common.wire import ServiceEndpoint
+from common.wire import Peer, ServiceEndpoint
 from worker.engine.events import EventBus
 from worker.network import options
 from worker.network.base import Attachment, ControlPlane, Sandbox, SandboxSpec
@@ -35,6 +35,7 @@ from worker.network.ipam import complete
 from worker.network.live import LiveNetwork
 from worker.network.namespaces import NamespaceThreads
 from worker.network.netlink import Socket
+from worker.network.overlays import Overlays
 from worker.network.ports import HostPorts
 from worker.network.publishing import Publisher
 from worker.network.records import Records
@@ -54,7 +55,8 @@ class LocalNetworks:
         self._records = Records(settings)
         self._catalog = Catalog()
         self._threads = NamespaceThreads()
-        self._bridges = Bridges(self._threads)
+        overlays = Overlays(self._threads, plane.here)
+        self._bridges = Bridges(self._threads, overlays)
         self._firewall = Firewall(settings.nft_table)
         self._ports = HostPorts()
         self._publisher = Publisher(self._firewall, self._ports)
@@ -67,7 +69,9 @@ class LocalNetworks:
         )
         self._ingress = Ingress(f"{settings.nft_table}_svc", self._ports, self._threads)
         self._registry = Registry(self._records, self._catalog, self._bridges, self._firewall)
-        self._cluster = Cluster(self._catalog, self._registry, self._names, self._vips, self._ingress)
+        self._cluster = Cluster(
+            self._catalog, self._registry, self._bridges, overlays, self._names, self._vips, self._ingress, plane.here
+        )
         self._guests = Guests(plane, self._catalog, self._cluster)
         self._stack = AsyncExitStack()
 
@@ -189,6 +193,9 @@ class LocalNetworks:
 
     def guests(self) -> Sequence[str]:
         return self._guests.containers()
+
+    async def reach(self, peers: Sequence[Peer]) -> None:
+        await self._cluster.reach(peers)
 
     async def program(self, endpoints: Sequence[ServiceEndpoint]) -> None:
         await self._cluster.program(endpoints)

@@ -26,7 +26,8 @@ PREFIX = "com.docker.network.container_iface_prefix"
 IFNAME = "com.docker.network.endpoint.ifname"
 SYSCTLS = "com.docker.network.endpoint.sysctls"
 
-BRIDGE_MTU, OVERLAY_MTU = 1500, 1450
+BRIDGE_MTU, OVERLAY_MTU = 1500, 1450  # the second where no other node shows what fits
+ENCRYPTED = "encrypted"
 _INTERFACE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _MAC = re.compile(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 _KNOWN = {BRIDGE_NAME, ICC, MASQUERADE, HOST_BINDING, MTU, PREFIX}

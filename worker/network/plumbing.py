@@ -18,7 +18,6 @@ from common.errors import Conflict
 from worker.network import namespaces, rtnl
 from worker.network.dns_sockets import DnsSockets
 from worker.network.netlink import Socket
-from worker.network.options import BridgeOptions
 from worker.network.records import Endpoint
 from worker.network.rtnl import Address, Interface
 
@@ -57,28 +56,49 @@ def prepare_host(*, ipv6: bool) -> None:
             _sysctl(f"net/bridge/bridge-nf-call-{kind}", "0")
 
 
-def make_bridge(options: BridgeOptions, gateways: Sequence[Interface], mac: str, *, fresh: bool) -> int:
-    """Make the bridge with its addresses, or repair the one that is there; return its index.
+class Bridge(msgspec.Struct, frozen=True, kw_only=True):
+    """A bridge as it should be. `fresh`: no interface of that name may exist. `exact`: it has no other addresses, and this MAC
+    address, also where it exists already."""
 
-    `fresh`: Conflict where an interface of that name exists.
-    """
-    prepare_host(ipv6=any(gateway.version == 6 for gateway in gateways))
+    name: str
+    mac: str
+    mtu: int
+    addresses: tuple[Interface, ...]
+    fresh: bool = False
+    exact: bool = False
+
+
+def make_bridge(wanted: Bridge) -> int:
+    """Make the bridge with its addresses, or repair the one that is there; return its index. Raises Conflict."""
+    ipv6 = any(address.version == 6 for address in wanted.addresses)
+    prepare_host(ipv6=ipv6)
     with Socket() as sock:
-        found = rtnl.link(sock, options.interface)
-        if found and (fresh or found.kind != "bridge"):
+        found = rtnl.link(sock, wanted.name)
+        if found and (wanted.fresh or found.kind != "bridge"):
             raise Conflict(
-                f"interface {options.interface!r} exists already: choose another bridge name, or remove it",
-                ("interface", options.interface),
+                f"interface {wanted.name!r} exists already: choose another bridge name, or remove it",
+                ("interface", wanted.name),
             )
         if not found:
-            sock.send(rtnl.new_bridge(options.interface, mac, options.mtu))
-            found = rtnl.link(sock, options.interface)
+            sock.send(rtnl.new_bridge(wanted.name, wanted.mac, wanted.mtu))
+            found = rtnl.link(sock, wanted.name)
         assert found
-        _bridge_sysctls(options.interface, ipv6=any(gateway.version == 6 for gateway in gateways))
-        addresses = (rtnl.new_address(found.index, gateway) for gateway in gateways)
+        _bridge_sysctls(wanted.name, ipv6=ipv6)
+        addresses = (rtnl.new_address(found.index, address) for address in wanted.addresses)
         # Without a link-local address the kernel cannot ask for the neighbours of packets that it forwards.
         sock.send(rtnl.set_up(found.index, link_local=True), *addresses)
+        if wanted.exact:
+            _correct(sock, found, wanted)
         return found.index
+
+
+def _correct(sock: Socket, found: rtnl.Link, wanted: Bridge) -> None:
+    """Containers that know the bridge by another MAC address hear of it."""
+    others = [a for index, a in rtnl.interfaces(sock) if index == found.index and a not in wanted.addresses]
+    sock.send_many([rtnl.delete_address(found.index, address) for address in others])
+    if found.mac != wanted.mac:
+        _sysctl(f"net/ipv4/conf/{wanted.name}/arp_notify", "1")
+        sock.send(rtnl.set_mac(found.index, wanted.mac))
 
 
 def _bridge_sysctls(interface: str, *, ipv6: bool) -> None:

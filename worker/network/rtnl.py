@@ -9,14 +9,23 @@ import errno
 import socket
 import struct
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+)
 
 import msgspec
 
 from worker.network.netlink import CREATE, EXCL, REPLACE, Message, Socket, attribute, attributes, nested, text, u8, u32
 
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
-_NEWADDR, _GETADDR, _NEWROUTE, _GETROUTE = 20, 22, 24, 26
+_NEWADDR, _DELADDR, _GETADDR, _NEWROUTE, _GETROUTE = 20, 21, 22, 24, 26
 _IFINFO = struct.Struct("=BxHiII")
 _UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
@@ -66,13 +75,37 @@ def new_veth(host_name: str, master: int, mtu: int, *, peer_name: str, peer_mac:
     return Message(_NEWLINK, body, CREATE | EXCL)
 
 
+def new_vxlan(name: str, mtu: int, *, vni: int, port: int, local: Address) -> Message:
+    """A VXLAN device that learns nothing and answers for its neighbours itself."""
+    data = u32(1, vni) + attribute(4 if local.version == 4 else 17, local.packed)
+    data += u8(7, 0) + u8(11, 1) + attribute(15, port.to_bytes(2, "big"))  # no learning, proxy
+    body = _ifinfo() + text(_IFLA_IFNAME, name) + u32(_IFLA_MTU, mtu)
+    return Message(_NEWLINK, body + nested(_IFLA_LINKINFO, text(1, "vxlan"), nested(2, data)), CREATE | EXCL)
+
+
+def no_link_local(index: int) -> Message:
+    """For a link that is down yet."""
+    return Message(_SETLINK, _ifinfo(index) + _NO_LINK_LOCAL)
+
+
+def flood_no_unicast(index: int) -> Message:
+    """Let a bridge port learn no addresses, and get what it is known to lead to, and broadcasts, only."""
+    body = _ifinfo(index, family=_AF_BRIDGE) + nested(_IFLA_PROTINFO, u8(8, 0), u8(9, 0))
+    return Message(_SETLINK, body)
+
+
+def set_mac(index: int, mac: str) -> Message:
+    return Message(_SETLINK, _ifinfo(index) + attribute(_IFLA_ADDRESS, _mac(mac)))
+
+
 def set_up(index: int, *, link_local: bool = False) -> Message:
     return Message(_SETLINK, _ifinfo(index, _UP, _UP) + (b"" if link_local else _NO_LINK_LOCAL))
 
 
-def set_up_port(name: str) -> Message:
-    """Bring a bridge port up, without an IPv6 address of its own."""
-    return Message(_SETLINK, _ifinfo(flags=_UP, change=_UP) + text(_IFLA_IFNAME, name) + _NO_LINK_LOCAL)
+def set_up_port(name: str, master: int = 0) -> Message:
+    """Bring a bridge port up (of the bridge `master`, which it then joins), without an IPv6 address of its own."""
+    body = _ifinfo(flags=_UP, change=_UP) + text(_IFLA_IFNAME, name) + _NO_LINK_LOCAL
+    return Message(_SETLINK, body + (u32(_IFLA_MASTER, master) if master else b""))
 
 
 def set_down(name: str) -> Message:
@@ -98,6 +131,12 @@ def new_address(index: int, address: Interface) -> Message:
     if isinstance(address, IPv4Interface) and address.network.prefixlen < 31:
         body += attribute(4, address.network.broadcast_address.packed)
     return Message(_NEWADDR, body, CREATE | REPLACE)
+
+
+def delete_address(index: int, address: Interface) -> Message:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    body = struct.pack("=BBBBi", family, address.network.prefixlen, 0, 0, index)
+    return Message(_DELADDR, body + attribute(2, address.ip.packed) + attribute(1, address.ip.packed))
 
 
 def default_route(gateway: Address, index: int) -> Message:
@@ -136,6 +175,18 @@ def _link(payload: bytes) -> Link:
     )
 
 
+def vxlan(sock: Socket, name: str) -> tuple[int, int, int, str] | None:
+    """(index, number, port, local address) of a VXLAN device; None where there is no link of that name."""
+    payload = _get(sock, name)
+    if payload is None:
+        return None
+    info = attributes(attributes(payload[_IFINFO.size :]).get(_IFLA_LINKINFO, b""))
+    data = attributes(info.get(2, b""))
+    local = data.get(4) or data.get(17)
+    number, port = int.from_bytes(data.get(1, b""), "little"), int.from_bytes(data.get(15, b""), "big")
+    return _IFINFO.unpack_from(payload)[2], number, port, str(ip_address(local)) if local else ""
+
+
 def peer_counters(sock: Socket, name: str) -> dict[str, int] | None:
     """The counters of a pair's other end, in the words of Docker's stats: what this end sends, the other receives."""
     payload = _get(sock, name)
@@ -165,8 +216,13 @@ def link_names(sock: Socket) -> dict[int, str]:
 
 def addresses(sock: Socket) -> Iterator[tuple[int, Address]]:
     """(link's index, address) of all global addresses of the namespace, both families."""
+    return ((index, interface.ip) for index, interface in interfaces(sock))
+
+
+def interfaces(sock: Socket) -> Iterator[tuple[int, Interface]]:
+    """The same with their prefix lengths."""
     for payload in sock.dump(Message(_GETADDR, struct.pack("=BBBBi", 0, 0, 0, 0, 0))):
-        _, _, _, scope, index = struct.unpack_from("=BBBBi", payload)
+        _, length, _, scope, index = struct.unpack_from("=BBBBi", payload)
         found = attributes(payload[8:])
         if scope == 0:
-            yield index, ip_address(found.get(2) or found[1])  # IFA_LOCAL, where there is none IFA_ADDRESS
+            yield index, ip_interface((found.get(2) or found[1], length))  # IFA_LOCAL, where there is none IFA_ADDRESS

@@ -237,7 +237,7 @@ class Sandboxes:
 
     async def _wire(self, network: LiveNetwork, endpoint: Endpoint) -> Wire:
         index = await self._bridges.realise(network)
-        return Wire(endpoint, index, network.options.mtu, isolated=not network.options.icc)
+        return Wire(endpoint, index, network.mtu, isolated=not network.options.icc)
 
     async def _change(self, before: SandboxRecord, after: SandboxRecord) -> None:
         """After a connect or disconnect: ports follow the gateway, the hosts file the addresses."""

@@ -16,7 +16,7 @@ from common.errors import ShoalError
 from common.wire import Assignments, Complete, Incremental, digest
 
 KINDS = tuple(field.name for field in msgspec.structs.fields(Assignments))
-ON_DISK = ("tasks", "networks", "endpoints")
+ON_DISK = ("tasks", "networks", "endpoints", "peers")
 
 
 class Gap(ShoalError):

@@ -76,6 +76,9 @@ class Membership(Protocol):
     def tls_info(self) -> TLSInfo | None:
         """Whom this node trusts, and who issued its certificate; None without one."""
 
+    def data_path(self) -> str:
+        """The address at which this node takes in the cluster's networks; empty where it is a cluster of its own."""
+
     def told(self, message: MembershipMessage) -> None:
         """A manager says what the node is wanted as."""
 

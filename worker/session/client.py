@@ -166,7 +166,8 @@ class Session:
             raise
 
     def _describe(self) -> NodeDescription:
-        return replace(describe(self._settings), tls_info=self._membership.tls_info())
+        member = self._membership
+        return replace(describe(self._settings), tls_info=member.tls_info(), data_path=member.data_path())
 
     async def _talk(self, link: Link, agent: Agent, dialer: Dialer) -> None:
         """Raises Unavailable or ConnectionError when the session has ended."""

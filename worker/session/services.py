@@ -1,4 +1,5 @@
-"""What the control plane decided about networks, brought to this node: VIPs, DNS names and published ports of services.
+"""What the control plane decided about networks, brought to this node: who is where, VIPs, DNS names and
+published ports of services.
 
 A network itself is made known when a task that needs it is prepared (host.py), and forgotten here when it is neither
 assigned nor in use.
@@ -14,7 +15,7 @@ from functools import partial
 import structlog
 
 from common.errors import ShoalError
-from common.wire import Assignments, ServiceEndpoint
+from common.wire import Assignments, Peer, ServiceEndpoint
 from worker.network.base import ClusterNetworks
 
 RETRY = 2.0  # seconds after which a change that failed is tried again, if none comes before
@@ -33,6 +34,7 @@ class ServiceNetworks:
         self._asked = self._tried = 0  # updates that came, and how many of them were programmed or failed to be
         self._round = asyncio.Event()
         self._programmed: dict[str, ServiceEndpoint] | None = None
+        self._reached: dict[str, Peer] | None = None
 
     def update(self, assignments: Assignments) -> None:
         self._wanted = assignments
@@ -70,15 +72,21 @@ class ServiceNetworks:
     async def _apply(self, wanted: Assignments) -> bool:
         """False where a part failed: the others are done all the same.
 
-        What nobody needs goes first: new networks may have its subnets, those of a cluster just joined do.
+            What nobody needs goes first: new networks may have its subnets, those of a cluster just joined do. Names and service
+        addresses come last, when what they lead to can be reached.
         """
         steps = [partial(self._networks.forget_idle, self._needed)]
         steps += [partial(self._networks.ensure, network) for network in wanted.networks.values()]
-        steps.append(partial(self._program, wanted.endpoints))
+        steps += [partial(self._reach, wanted.peers), partial(self._program, wanted.endpoints)]
         return all([await _try(step) for step in steps])
 
     def _needed(self) -> set[str]:
         return self._in_use() | self._wanted.networks.keys()
+
+    async def _reach(self, peers: dict[str, Peer]) -> None:
+        if peers != self._reached:
+            await self._networks.reach(list(peers.values()))
+            self._reached = peers
 
     async def _program(self, endpoints: dict[str, ServiceEndpoint]) -> None:
         if endpoints != self._programmed:

@@ -9,7 +9,7 @@ from common.model import Network, NetworkSpec
 from common.model.service import PortConfig
 from common.wire import Backend, ServiceEndpoint
 from worker.network import balance, cluster, files, options
-from worker.network.balance import port_front, vip_front
+from worker.network.balance import Mesh, port_front, vip_front
 from worker.network.base import PortMapping
 from worker.network.files import Resolver
 from worker.network.publishing import bindings, publications
@@ -152,5 +152,8 @@ def test_ports_of_services() -> None:
     backends = [Backend(task_id="a", address="10.0.0.6"), Backend(task_id="b", address="10.0.0.5", ready=True),
                 Backend(task_id="c", address="10.0.0.7", ready=False)]  # fmt: skip
     whole = ServiceEndpoint(service_id="s", service_name="s", network_id="n", ports=ports, backends=backends)
-    assert cluster.published_ports([whole]) == {port_front("tcp", 8080): ("10.0.0.5 . 80", "10.0.0.6 . 80")}
+    everywhere = Mesh(interface="br-x", own=("10.0.0.2",))
+    assert cluster.published_ports([whole], everywhere) == {port_front("tcp", 8080): ("10.0.0.5 . 80", "10.0.0.6 . 80")}
+    here = Mesh(tasks=frozenset({"10.0.0.5"}))
+    assert cluster.published_ports([whole], here) == {port_front("tcp", 8080): ("10.0.0.5 . 80",)}
     assert cluster.vips_by_network([whole]) == {}

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import Conflict
 from common.model import Network, NetworkSpec
-from common.wire import Assignments, ServiceEndpoint
+from common.wire import Assignments, Peer, ServiceEndpoint
 from tests.harness.wait import eventually
 from worker.session import services
 from worker.session.services import ServiceNetworks
@@ -46,6 +46,8 @@ class SlowNetworks:
 
     async def forget_idle(self, needed: Callable[[], set[str]]) -> None:
         self.known = [id for id in self.known if id in needed()]
+
+    async def reach(self, peers: list[Peer]) -> None: ...
 
     async def program(self, endpoints: list[ServiceEndpoint]) -> None:
         await self.open.wait()
