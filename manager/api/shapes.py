@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from common.model import EPOCH, ContainerSpec, Network, Node, Service, ServiceSpec, Task, TaskSpec
+from manager.allocator.networks import VNI_OPTION
 from manager.specs import resolve
 from manager.store.base import View
 
@@ -149,7 +150,10 @@ def swarm_network(network: Network) -> Json:
         "CreatedAt": msgspec.to_builtins(network.created_at),
         "UpdatedAt": msgspec.to_builtins(network.updated_at),
         "Spec": spec,
-        "DriverState": {"Name": network.spec.driver},
+        "DriverState": {
+            "Name": network.spec.driver,
+            **({"Options": {VNI_OPTION: str(network.vni)}} if network.vni else {}),
+        },
         "IPAMOptions": {
             "Driver": {"Name": "default"},
             "Configs": [{"Subnet": pool.subnet, "Gateway": pool.gateway} for pool in network.ipam.config],

@@ -15,7 +15,7 @@ OPTIONS = (VNI_OPTION, "com.docker.network.driver.mtu", "encrypted")
 
 
 def check_network(view: View, spec: NetworkSpec) -> None:
-    """Raises InvalidArgument, Conflict (a subnet overlaps), Forbidden (a second ingress network)."""
+    """Raises InvalidArgument, Conflict (a subnet overlaps, a VXLAN id is taken), Forbidden (a second ingress network)."""
     check_name("network", spec.name)
     check_labels(spec.labels)
     if spec.driver != "overlay":
@@ -27,6 +27,7 @@ def check_network(view: View, spec: NetworkSpec) -> None:
     if spec.ingress and (spec.attachable or spec.internal):
         raise InvalidArgument("the ingress network cannot be attachable or internal")
     _check_options(spec.options)
+    _check_vni(view, spec.options)
     if spec.ipam is not None and spec.ipam.driver not in ("", "default"):
         raise Unsupported(f"IPAM driver {spec.ipam.driver!r} is not supported: use default")
     taken = list(subnets(view))
@@ -41,9 +42,16 @@ def _check_options(options: dict[str, str]) -> None:
     for name in options:
         if name not in OPTIONS:
             raise Unsupported(f"unknown option {name!r} of an overlay network: known are {', '.join(OPTIONS)}")
-    vni = options.get(VNI_OPTION, "1")
+
+
+def _check_vni(view: View, options: dict[str, str]) -> None:
+    vni = options.get(VNI_OPTION, "")
+    if not vni:
+        return
     if not vni.isdecimal() or not 0 < int(vni) < 1 << 24:
         raise InvalidArgument(f"invalid VXLAN id {vni!r}: a number from 1 to {(1 << 24) - 1} is needed")
+    if other := next((network for network in view.all(Network) if network.vni == int(vni)), None):
+        raise Conflict(f"VXLAN id {vni} is that of network {other.spec.name}: choose another one, or none")
 
 
 def _check_pool(pool: IPAMPool, taken: list[IPv4Network | IPv6Network]) -> IPv4Network | IPv6Network:

@@ -179,15 +179,17 @@ def test_a_daemon_that_starts_repairs_what_is_wrong(lab: Formed) -> None:
         target = addresses(one, there, "app")
         lab.cluster.until(lambda: fetch(manager, here, target), "they reach one another")
         tunnel = next(name for name in overlay_links(lab, manager) if name.startswith("vx-"))
+        pid = manager.docker("inspect", "-f", "{{.State.Pid}}", here).strip()
+        inside = ("nsenter", "-t", pid, "-n", "--", "curl", "-sS", "--max-time", "2", f"http://{target}/")
         manager.kill_daemon()
-        assert fetch(manager, here, target), "the network goes on without the daemon"
+        assert manager.run(*inside), "the network goes on without the daemon"
         for line in manager.run("bridge", "fdb", "show", "dev", tunnel).splitlines():
             if " dst " in line:
                 manager.run("bridge", "fdb", "del", line.split()[0], "dev", tunnel, "self")
         manager.run("ip", "neigh", "flush", "dev", tunnel, "nud", "permanent")
         manager.run("ip", "neigh", "add", "192.0.2.1", "lladdr", "02:42:c0:00:02:01", "dev", tunnel, "nud", "permanent")
         with pytest.raises(LabError):
-            fetch(manager, here, target)
+            manager.run(*inside)
         manager.start()
         lab.cluster.until(lambda: fetch(manager, here, target), "repaired")
         assert "192.0.2.1" not in manager.run("ip", "neigh", "show", "dev", tunnel)

@@ -77,6 +77,7 @@ class Cluster:
             for network in self._catalog:
                 if network.cluster and not network.endpoints and network.id not in needed():
                     await self._registry.remove(network)
+            await self._rest()
 
     async def reach(self, peers: Sequence[Peer]) -> None:
         """A node's own address on the ingress network may be among them: ports are published anew by it."""
@@ -93,14 +94,21 @@ class Cluster:
 
     async def _publish(self, endpoints: Sequence[ServiceEndpoint]) -> None:
         """The ingress network is realised here as long as a port is published, also where no task is on it."""
-        network = next((n for n in self._catalog if n.cluster and n.model.spec.ingress and not n.leaving), None)
-        published = any(endpoint.ports for endpoint in endpoints)
-        if network is not None and published:
+        network = self._ingress_network()
+        if network is not None and any(endpoint.ports for endpoint in endpoints):
             await self._bridges.realise(network)
         mesh = self._mesh(network, endpoints)
         await self._ingress.program(published_ports(endpoints, mesh), mesh)
-        if network is not None and not published:
+        await self._rest()
+
+    async def _rest(self) -> None:
+        """Every node knows the ingress network; it is realised only where it is needed."""
+        network = self._ingress_network()
+        if network is not None and self._endpoints is not None and not any(e.ports for e in self._endpoints):
             await self._bridges.rest(network)
+
+    def _ingress_network(self) -> LiveNetwork | None:
+        return next((n for n in self._catalog if n.cluster and n.model.spec.ingress and not n.leaving), None)
 
     def _mesh(self, network: LiveNetwork | None, endpoints: Sequence[ServiceEndpoint]) -> Mesh:
         here = self._here().node_id

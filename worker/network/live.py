@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import msgspec
 
-from common.errors import Forbidden, InvalidArgument
+from common.errors import Forbidden, InvalidArgument, Unsupported
 from common.ids import hex_id
 from common.model import Network, NetworkInspect
 from common.model.container import EndpointIPAMConfig, EndpointSettings
@@ -195,6 +195,8 @@ class LiveNetwork:
 
     def _check(self, settings: EndpointSettings) -> None:
         check_endpoint(settings)
+        if self.cluster and settings.mac_address:
+            raise Unsupported(f"network {self.name} is the cluster's: MAC addresses there follow from the IP addresses")
         if settings.aliases and self.model.spec.options.get(DEFAULT_BRIDGE) == "true":
             raise InvalidArgument("network-scoped aliases are only supported for user-defined networks")
 

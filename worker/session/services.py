@@ -72,7 +72,7 @@ class ServiceNetworks:
     async def _apply(self, wanted: Assignments) -> bool:
         """False where a part failed: the others are done all the same.
 
-            What nobody needs goes first: new networks may have its subnets, those of a cluster just joined do. Names and service
+        What nobody needs goes first: new networks may have its subnets, those of a cluster just joined do. Names and service
         addresses come last, when what they lead to can be reached.
         """
         steps = [partial(self._networks.forget_idle, self._needed)]

@@ -9,6 +9,7 @@ from common.model import (
     NetworkAttachment,
     NetworkSpec,
     Node,
+    NodeDescription,
     PortConfig,
     Secret,
     SecretSpec,
@@ -47,7 +48,12 @@ WEB = Service(
     ),
 )
 
-CLUSTER = [Put(o) for o in (FRONT, INGRESS, HOST, KEY, WEB, Node(id="n1"), Node(id="n2"))]
+
+def node(id: str, data_path: str) -> Node:
+    return Node(id=id, description=NodeDescription(data_path=data_path))
+
+
+CLUSTER = [Put(o) for o in (FRONT, INGRESS, HOST, KEY, WEB, node("n1", "192.0.2.1"), node("n2", "192.0.2.2"))]
 
 
 def task(number: int = 1, node: str = "n1", state: TaskState = TaskState.ASSIGNED, **fields: object) -> Task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from common import places
-from common.model import Network, Task
+from common.model import Network, Node, Service, Task
 from tests.unit.manager_api.api import NODE, Api
 
 SENTENCE = (
@@ -128,3 +128,33 @@ async def test_pruning_takes_what_nothing_is_on(manager: Api) -> None:
     assert gone == {"NetworksDeleted": ["idle"]}
     left = {network.spec.name for network in manager.store.view().all(Network)}
     assert left == {"bridge", "host", "ingress", "used", "visited", "spared"}
+
+
+async def test_nodes_have_an_address_on_ingress_from_the_first_published_port_on(manager: Api) -> None:
+    ingress = manager.store.view().find(Network, "name", "ingress")[0]
+    await manager.settle()
+    assert [node.attachments for node in manager.store.view().all(Node)] == [[]]
+    ports = {"Ports": [{"TargetPort": 80, "PublishedPort": 8080, "PublishMode": "ingress"}]}
+    template = {"ContainerSpec": {"Image": "busybox"}}
+    await manager.post("/services/create", {"Name": "web", "TaskTemplate": template, "EndpointSpec": ports})
+    await manager.settle()
+    (node,) = manager.store.view().all(Node)
+    assert [a.network_id for a in node.attachments] == [ingress.id]
+    (task,) = manager.store.view().all(Task)
+    (service,) = manager.store.view().all(Service)
+    used = [
+        *node.attachments[0].addresses,
+        *task.networks_attachments[0].addresses,
+        service.endpoint.virtual_ips[0].addr,
+    ]
+    assert len({address.partition("/")[0] for address in used}) == 3
+    assert "Attachments" not in await manager.get(f"/nodes/{node.id}")
+
+
+async def test_a_vxlan_id_is_given_once(manager: Api) -> None:
+    options = {"com.docker.network.driver.overlay.vxlanid_list": "77"}
+    body = {"Name": "one", "Driver": "overlay", "Options": options}
+    await manager.post("/networks/create", body)
+    await manager.settle()
+    sentence = "VXLAN id 77 is that of network one: choose another one, or none"
+    assert await manager.refused("POST", "/networks/create", body | {"Name": "two"}) == (409, sentence)
