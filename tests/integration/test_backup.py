@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness.cluster import PORT, team
 from tests.harness.daemon import Daemon
+from tests.harness.etcd import etcd
 from tests.harness.images import busybox_archive
 from tests.harness.services import Services
 from tests.harness.wait import until
@@ -161,3 +162,32 @@ def test_one_manager_goes_on_after_the_loss_of_the_quorum() -> None:
         made.until_nodes(left, 4, managers=3)
         services.remove("web")
         services.close()
+
+
+def test_a_locked_cluster_whose_state_lies_in_etcd(tmp_path: Path) -> None:
+    with team(2, form=False) as two:
+        one, fresh = two.daemons
+        two.init("--autolock")
+        one.docker("secret", "create", "pass", "-", stdin="hush")
+        key = one.docker("swarm", "unlock-key", "-q").strip()
+        file = tmp_path / "cluster.backup"
+        with etcd(1, inside=one.inside()) as server:
+            told = one.shoal("cluster", "migrate", "--to", server.store, "--prefix", "/shoal/test")
+            assert told.returncode == 0, told.stderr
+            told = one.shoal("cluster", "backup", "--passphrase-file", passphrase(tmp_path), str(file))
+            assert told.returncode == 0, told.stderr
+            metrics = one.curl("/metrics")
+            assert "shoal_leader 1.0" in metrics
+            assert "shoal_raft_" not in metrics
+            before = listed(one)
+            one.stop()
+        place = ("--listen-addr", f"0.0.0.0:{PORT}", "--advertise-addr", two.address(one))
+        told = fresh.shoal("cluster", "restore", "--passphrase-file", passphrase(tmp_path), *place, str(file))
+        assert told.returncode == 0, told.stderr
+        assert listed(fresh) == before
+        assert json.loads((fresh.root / "swarm" / "identity.json").read_text())["keys"] is None
+        fresh.stop()
+        fresh.start()
+        assert "Swarm is encrypted" in fresh.docker_result("secret", "ls").stderr
+        fresh.docker("swarm", "unlock", stdin=key + "\n")
+        assert listed(fresh) == before
