@@ -18,6 +18,7 @@ from tests.harness.wait import until
 LOCKED = (
     'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.'
 )
+EARLY = "written-before-there-was-a-key"
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +172,10 @@ def test_without_autolock_a_restart_asks_for_nothing(cluster: Team) -> None:
 def test_a_cluster_is_founded_locked() -> None:
     with team(1, 0, form=False) as one:
         address = one.address(one[0])
+        services = Services(one[0])
+        services.create("early", "--replicas", "0", "--env", f"EARLY={EARLY}")
+        services.close()
+        assert _files_with(one[0], EARLY.encode())
         said = one[0].shoal("swarm", "init", "--autolock", "--advertise-addr", address).stdout
         key = _unlock_key(one[0])
         assert key in said
@@ -179,5 +184,6 @@ def test_a_cluster_is_founded_locked() -> None:
         one[0].kill()
         one[0].start()
         assert _state(one[0]) == "locked"
+        assert _files_with(one[0], EARLY.encode()) == [], "what was written before the founding is sealed too"
         assert one[0].docker_result("swarm", "unlock", stdin=key + "\n").returncode == 0
         _until_manages(one[0])

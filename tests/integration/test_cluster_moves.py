@@ -168,7 +168,7 @@ def test_a_copied_manager(made: Formed) -> None:
     first.docker("node", "ls")
     assert _container(first) == container
     _begin_anew(made, twin, old)
-    assert _container(first) == container
+    assert _container(first) == container, made.cluster.ask("service", "ps", "--no-trunc", "kept")
 
 
 def _copy(source: Host, target: Host) -> None:

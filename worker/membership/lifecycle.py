@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from common import backup
-from common.errors import Conflict, InvalidArgument, ShoalError, Unavailable
+from common.errors import Conflict, InvalidArgument, NotAcceptable, ShoalError, Unavailable
 from common.identity import Identity, Keys, requests
 from common.identity.identity import first_identity, new_key
 from common.identity.requests import Certified, JoinRequest, Prepared
@@ -27,6 +28,7 @@ from worker.network.own_addresses import own_addresses
 
 WELCOME = 20.0  # seconds until a join goes on in the background, as Docker's does
 READY = 30.0  # seconds that a manager may take to come up
+LOOK = 0.05  # seconds between looks
 FAREWELL = 10.0  # seconds that the other managers may take to let one go
 
 ANYWHERE = f"0.0.0.0:{addresses.PORT}"  # what `docker swarm init` says where its user said nothing
@@ -57,6 +59,7 @@ class Lifecycle:
         place = await self._place(
             *(str(wish.get(name) or "") for name in ("ListenAddr", "AdvertiseAddr", "DataPathAddr"))
         )
+        await self._begun()
         key, csr = await asyncio.to_thread(requests.make_key)
         order = {**wish, "ListenAddr": place.listen, "AdvertiseAddr": place.advertise, "CSR": csr}
         answer = msgspec.json.decode(await self._manager.ask("POST", "/swarm/init", order), type=Certified)
@@ -66,6 +69,17 @@ class Lifecycle:
         await self._membership.become(certificates.certified(placed, answer, key), unlock_key=locked_by)
         await self._ready()
         return now.node_id
+
+    async def _begun(self) -> None:
+        """Return once a node that has only just started has its cluster of one."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READY):
+                while True:
+                    try:
+                        await self._manager.ask("GET", "/swarm")
+                        return
+                    except NotAcceptable:
+                        await asyncio.sleep(LOOK)
 
     async def _force(self, wish: Mapping[str, Any]) -> str:
         """After the loss of the quorum: go on as the only manager, with all that this one knows."""

@@ -120,7 +120,9 @@ class Membership:
         return ""
 
     def managers(self) -> Sequence[str]:
-        """Where sessions may be had, best first."""
+        """Where sessions may be had, best first. For a copy of a manager nowhere: the first would suffer from it."""
+        if self._double:
+            return []
         own = [f"unix://{self._settings.manager_socket}"] if self.manages else []
         return [*own, *(address for address in self._identity.managers if address != self._identity.advertise)]
 

@@ -62,5 +62,13 @@ def _lines(node: dict[str, Any]) -> list[str]:
     manager = node.get("ManagerStatus")
     if manager:
         leader = "Yes" if manager.get("Leader") else "No"
-        lines += ["Manager Status:", f" Address:\t\t{manager.get('Addr', '')}", f" Leader:\t\t{leader}"]
+        lines += ["Manager Status:", f" Address:\t\t{manager.get('Addr', '')}"]
+        lines += [f" Raft Status:\t\t{manager.get('Reachability', '').capitalize()}", f" Leader:\t\t{leader}"]
+    engine = description.get("Engine") or {}
+    lines.append(f"Engine Version:\t\t{engine.get('EngineVersion', '')}")
+    lines += (
+        ["Engine Labels:", *(f" - {k}={v}" for k, v in sorted(engine["Labels"].items()))]
+        if engine.get("Labels")
+        else []
+    )
     return lines
