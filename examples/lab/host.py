@@ -221,8 +221,16 @@ class Host:
 
     def fill(self, leave: int = 0) -> None:
         """Make its disk full but for `leave` bytes, until `unfill`."""
-        used, _ = self.lab.rack.used(self.name)
-        self.lab.rack.resize(self.name, max(used + leave, 4096))
+
+        def full() -> bool:
+            used, _ = self.lab.rack.used(self.name)
+            try:
+                self.lab.rack.resize(self.name, max(used + leave, 4096))
+            except LabError:  # somebody wrote in between
+                return False
+            return True
+
+        until(full, f"the disk of {self.name} is full", timeout=10)
 
     def unfill(self) -> None:
         self.lab.rack.resize(self.name, self.lab.blueprint.disk)
