@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import structlog
 
 from common.errors import NoSpace, Unavailable, VersionConflict
 from common.model import Task, TaskState, TaskStatus
@@ -13,6 +14,7 @@ from common.wire import TaskUpdate
 from manager.dispatcher.standing import Standing
 from manager.store.base import Put, Store, View
 
+log = structlog.get_logger()
 BATCH = 500  # tasks in one commit
 UNWRITTEN = "this manager cannot commit what its nodes report"
 RETRY = 0.5  # seconds before the next try where no quorum answers, or the disk is full
@@ -45,8 +47,9 @@ class StatusWriter:
         pieces = [dict(batch)]
         while pieces:
             piece = pieces.pop()
+            wanted = changes(self._store.view(), piece)
             try:
-                await self._store.commit(changes(self._store.view(), piece))
+                await self._store.commit(wanted)
             except VersionConflict:
                 items = list(piece.items())
                 middle = (len(items) + 1) // 2
@@ -57,6 +60,21 @@ class StatusWriter:
                 await asyncio.sleep(RETRY)
             else:
                 self._standing.good(UNWRITTEN)
+                _tell(wanted)
+
+
+def _tell(written: Sequence[Put]) -> None:
+    """A task that failed is news for whoever reads the cluster's logs."""
+    for task in (put.object for put in written):
+        if isinstance(task, Task) and task.status.state in (TaskState.FAILED, TaskState.REJECTED):
+            log.info(
+                "task failed",
+                node=task.node_id,
+                service=task.service_id,
+                task=task.id,
+                state=task.status.state,
+                error=task.status.err,
+            )
 
 
 def changes(view: View, batch: Mapping[str, tuple[str, TaskStatus]]) -> list[Put]:

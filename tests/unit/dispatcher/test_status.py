@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
+from structlog.testing import capture_logs
 
 from common.model import Task, TaskState, TaskStatus
 from common.wire import TaskUpdate
@@ -74,3 +75,18 @@ async def test_conflicts_do_not_lose_statuses() -> None:
         await eventually(lambda: len(opened.view().find(Task, "state", "running")) == 10)
         assert store.meddle == 0
         running.cancel()
+
+
+async def test_a_failed_task_is_logged_with_its_node_and_service() -> None:
+    async with open_store(MemoryLog()) as store:
+        await store.commit([Put(task(1)), Put(task(2))])
+        writer = StatusWriter(store, Standing(store, time.monotonic))
+        with capture_logs() as lines:
+            running = asyncio.ensure_future(writer.run())
+            failed = TaskStatus(state=TaskState.FAILED, err="exit code 3")
+            good = TaskUpdate(task_id="t2", status=TaskStatus(state=TaskState.RUNNING))
+            writer.put("n1", [TaskUpdate(task_id="t1", status=failed), good])
+            await eventually(lambda: lines != [])
+            running.cancel()
+        about = {"node": "n1", "service": task(1).service_id, "task": "t1", "state": "failed", "error": "exit code 3"}
+        assert lines == [{"event": "task failed", "log_level": "info", **about}]
