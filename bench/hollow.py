@@ -53,6 +53,7 @@ def main(nodes: int = 1000, tasks: int = 30_000) -> list[Figure]:
         Figure(name=f"tasks_{short(tasks)}_{short(nodes)}_s", value=run.placed, unit="s"),
         Figure(name="manager_connect_cpu_s", value=run.connect_cpu, unit="s"),
         Figure(name="manager_cpu_s", value=run.manager_cpu, unit="s"),
+        Figure(name="manager_work_s", value=run.work, unit="s"),
         Figure(name="workers_cpu_s", value=run.workers_cpu, unit="s"),
         Figure(name="manager_idle_cpu", value=run.idle_cpu, unit="%"),
         Figure(name="manager_mb", value=run.manager_mb, unit="MB"),
@@ -70,6 +71,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     workers_cpu: float
     idle_cpu: float
     manager_mb: float
+
+    @property
+    def work(self) -> float:
+        """Processor seconds of the manager for the tasks alone, without those for signs of life in the meantime."""
+        return self.manager_cpu - self.idle_cpu / 100 * self.placed
 
 
 def measure(nodes: int, tasks: int, processes: int = 1) -> Run:

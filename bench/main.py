@@ -21,6 +21,7 @@ NAMES = (
     "etcd_log",
     "scheduler",
     "hollow",
+    "scale",
     "failover",
 )
 

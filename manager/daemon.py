@@ -6,7 +6,6 @@ Each part is its own module's work; here they are put together. The launcher tur
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import chain
@@ -26,6 +25,7 @@ from manager.api.routes import peer_routes, routes
 from manager.api.server import application, serve
 from manager.backup.endpoints import Backup
 from manager.bootstrap import check_ours, seed
+from manager.collector import collect
 from manager.dispatcher.dispatcher import Dispatcher
 from manager.dispatcher.others import RemoteOthers
 from manager.driver import Driver
@@ -64,7 +64,6 @@ async def _serve(placed: Settings, settings: Settings, start: ManagerStart, tls:
     opened, measures = open_log(placed, start, tls), Measures()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(opened.log, observe=measures.commits.observe))
-        gc.freeze()  # what was loaded lives as long as this process: the collector need not walk it again and again
         vault = Vault(identity.keys.cluster)
         others = await stack.enter_async_context(_others(opened.group, identity.node_id, tls)) if tls else None
         dispatcher = Dispatcher(store, vault.open, vault.unlock_key, others)
@@ -74,6 +73,7 @@ async def _serve(placed: Settings, settings: Settings, start: ManagerStart, tls:
         metrics = Metrics(store, opened.group, dispatcher, driver, measures, opened.numbers, opened.counts)
         backup = Backup(store, vault, settings, identity.node_id)
         group = await stack.enter_async_context(asyncio.TaskGroup())
+        group.create_task(collect(), name="garbage")
         group.create_task(store.until_moved(), name="moved")
         group.create_task(dispatcher.run(), name="dispatcher")
         group.create_task(driver.run(), name="driver")

@@ -33,9 +33,18 @@ def main() -> NoReturn:
 
 def daemon() -> int:
     """The `shoald` node daemon."""
+    _spare_rich()
     from shoal.daemon import main as run
 
     return run(sys.argv[1:])
+
+
+def _spare_rich() -> None:
+    """structlog takes rich along wherever it is installed, for tracebacks in colour: 4 MB in each daemon."""
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    import structlog  # noqa: F401
+
+    del sys.modules["rich"]
 
 
 def _dispatch() -> int:
@@ -45,6 +54,7 @@ def _dispatch() -> int:
         del sys.argv[1]
         return daemon()
     if word == "manager":
+        _spare_rich()
         from shoal.daemon import manager
 
         return manager(sys.argv[2:])

@@ -21,8 +21,8 @@ class Leaf:
         self._service = service_id
         self._troubled = troubled
         self._heap = [self._entry(load) for load in loads]
+        self.count = sum(entry[1] for entry in self._heap)
         heapq.heapify(self._heap)
-        self.count = sum(load.services[service_id] for load in loads)
 
     def best(self, fits: Fits) -> Load | None:
         """The best node that fits; those that do not leave for good."""
@@ -39,7 +39,7 @@ class Leaf:
         heapq.heapreplace(self._heap, self._entry(self._heap[0][-1]))
 
     def _entry(self, load: Load) -> tuple[bool, int, int, str, Load]:
-        return load.node.id in self._troubled, load.services[self._service], load.tasks, load.node.id, load
+        return load.node.id in self._troubled, load.services.get(self._service, 0), load.tasks, load.node.id, load
 
 
 class Branch:
