@@ -23,6 +23,7 @@ NAMES = (
     "hollow",
     "scale",
     "failover",
+    "pull",
 )
 
 
