@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64decode
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from aiohttp import web
 from msgspec.structs import replace
 
@@ -26,6 +29,14 @@ from manager.validation.references import check_references, normalized
 from manager.validation.service import check_service, same_mode
 
 FILTERS = ("id", "label", "mode", "name")
+
+
+_ACCOUNT = (
+    "the account for the registry (--with-registry-auth) is not kept with the service yet: "
+    "nodes pull without it, or use the image that they have"
+)
+
+_SECRETS = ("password", "auth", "identitytoken", "registrytoken")
 
 
 class Services:
@@ -63,7 +74,7 @@ class Services:
             return [Put(Service(id=id, spec=spec, spec_version=Version(index=1), job_status=job))], None
 
         await self._context.transact(build)
-        return http.answer({"ID": id}, 201)
+        return http.answer({"ID": id, **_warnings(request)}, 201)
 
     async def update(self, request: web.Request) -> web.Response:
         given = await http.body(request, ServiceSpec)
@@ -79,7 +90,7 @@ class Services:
             return [Put(_rolled_back(view, service) if back else _updated(view, service, given))], None
 
         await self._context.transact(build)
-        return http.answer({"Warnings": None})
+        return http.answer({"Warnings": None, **_warnings(request)})
 
     async def remove(self, request: web.Request) -> web.Response:
         def build(view: View) -> tuple[Sequence[Change], None]:
@@ -147,6 +158,17 @@ def _wanted(service: Service, filters: Filters) -> bool:
         and filters.exact("mode", mode(service))
         and filters.labels(service.spec.labels)
     )
+
+
+def _warnings(request: web.Request) -> dict[str, list[str]]:
+    """An account that the client sends along would have no effect, which it is told."""
+    text = request.headers.get("X-Registry-Auth", "")
+    try:
+        account = msgspec.json.decode(b64decode(text + "=" * (-len(text) % 4), altchars=b"-_") or b"{}")
+    except (binascii.Error, msgspec.DecodeError):
+        raise InvalidArgument("the header X-Registry-Auth is no base64url of JSON") from None
+    has_secret = isinstance(account, dict) and any(account.get(name) for name in _SECRETS)
+    return {"Warnings": [_ACCOUNT]} if has_secret else {}
 
 
 def _shown(view: View, service: Service, *, status: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import random
@@ -110,8 +111,17 @@ def test_a_service_pulls_its_image_by_digest(shoald: Daemon, clean: None) -> Non
         tasks = ("service", "ps", "--no-trunc", "--format", "{{.Image}} {{.CurrentState}}", "pulled")
         until(lambda: " Running" in shoald.docker(*tasks), "the task runs", timeout=20)
         assert f"{name}@sha256:" in shoald.docker(*tasks)
+        account = base64.urlsafe_b64encode(b'{"username": "me", "password": "x"}').decode()
+        body = '{"Name": "ours", "TaskTemplate": {"ContainerSpec": {"Image": "x"}}, "Mode": {"Replicated": {"Replicas": 0}}}'
+        options = ("-H", f"X-Registry-Auth: {account}", "-H", "Content-Type: application/json", "-d", body)
+        assert "is not kept with the service yet" in shoald.curl("/services/create", *options)
+        pinned = shoald.shoal("service", "update", "--detach", "--image", name, "ours")
+        assert pinned.returncode == 0, pinned.stderr
+        image = ("service", "inspect", "-f", "{{.Spec.TaskTemplate.ContainerSpec.Image}}", "ours")
+        assert shoald.docker(*image).startswith(f"{name}@sha256:")
     finally:
         shoald.docker("service", "rm", "pulled")
+        shoald.docker("service", "rm", "ours", check=False)
         until(lambda: not shoald.docker("ps", "-aq"), "its container is gone", timeout=30)
 
 

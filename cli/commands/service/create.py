@@ -7,6 +7,7 @@ import click
 from cli.flags.command import command, words
 from cli.flags.field import field
 from cli.service import collections, scalars
+from cli.service.pinning import pin
 from cli.service.references import resolve
 from cli.service.spec import MODES, new_spec
 from cli.service.watch import converge
@@ -29,15 +30,18 @@ from cli.session import Session
     "--mode", type=click.Choice(MODES), default="replicated", help="How many tasks, and where (default replicated)"
 )
 @field("Name", "--name", help="Name of the service")
+@click.option("--no-resolve-image", is_flag=True, help="Do not ask the registry for the image's digest")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show progress")
 @scalars.options
 @collections.create_options
 @click.argument("image", metavar="IMAGE")
 @words()
 @click.pass_obj
-def create(session: Session, /, detach: bool, quiet: bool, **_: object) -> None:
+def create(session: Session, /, detach: bool, quiet: bool, no_resolve_image: bool, **_: object) -> None:
     spec = new_spec(click.get_current_context())
     resolve(session.client, spec)
+    if not no_resolve_image:
+        pin(session.client, spec)
     created = session.client.post("/services/create", spec)
     for warning in created.get("Warnings") or []:
         click.echo(f"WARNING: {warning}", err=True)

@@ -13,6 +13,7 @@ from cli.flags.field import field
 from cli.flags.shared import name
 from cli.service import collections, scalars
 from cli.service.collections import get
+from cli.service.pinning import pin
 from cli.service.references import network_id, resolve
 from cli.service.scalars import CONTAINER, split_words
 from cli.service.spec import changed_spec
@@ -33,6 +34,7 @@ from cli.session import Session
 @click.option("-d", "--detach", is_flag=True, help="Do not wait until it has converged")
 @click.option("--force", is_flag=True, help="Replace the tasks even where nothing changed")
 @field(f"{CONTAINER}.Image", "--image", help="Image")
+@click.option("--no-resolve-image", is_flag=True, help="Do not ask the registry for the image's digest")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show progress")
 @click.option("--rollback", is_flag=True, help="Go back to the previous specification")
 @scalars.options
@@ -59,6 +61,8 @@ def _changed(client: Client, old: dict[str, Any]) -> dict[str, Any]:
             network["Target"] = network_id(client, network["Target"])
     spec = changed_spec(old, ctx)
     resolve(client, spec)
+    if ctx.params["image"] and not ctx.params["no_resolve_image"]:
+        pin(client, spec)
     return spec
 
 
