@@ -166,7 +166,9 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:
         if isinstance(error, ConnectionError) and _is_gone(request):
             begun: web.StreamResponse | None = request.get(_BEGUN)
-            return web.Response(status=_GONE) if begun is None else begun
+            if begun is None or isinstance(begun, web.WebSocketResponse):  # of which the handshake may be what failed
+                return web.Response(status=_GONE)
+            return begun
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return _failure(request, f"no space left on device: {error.filename or 'the data folder'}", NoSpace.status)
         log.exception("request failed", path=request.path)

@@ -88,3 +88,25 @@ async def test_a_stopping_server_ends_streams_and_cuts_whole_ones(tmp_path: Path
                 await answer.read()
         else:
             assert await answer.content.read() == b""
+
+
+async def test_a_client_that_leaves_before_the_handshake_of_its_web_socket_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = asyncio.Event()
+
+    async def greet(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        socket = web.WebSocketResponse()
+        try:
+            await socket.prepare(request)
+        finally:
+            tried.set()
+        return socket
+
+    async with served(tmp_path, greet) as (session, _):
+        with pytest.raises(aiohttp.ClientError):
+            await session.ws_connect("http://s/")
+        await tried.wait()
+    assert not caplog.records
