@@ -118,6 +118,7 @@ class Registry:
             [
                 web.get("/v2/", _empty),
                 web.get("/token", self._token),
+                web.get("/v1/search", _search),
                 web.get("/v2/{repository:.+}/manifests/{name}", self._manifest),
                 web.get("/v2/{repository:.+}/blobs/{name}", self._blob),
             ]
@@ -135,6 +136,11 @@ class Registry:
 
 async def _empty(_: web.Request) -> web.Response:
     return web.json_response({})
+
+
+async def _search(request: web.Request) -> web.Response:
+    found = [{"name": f"{request.query['q']}-{n}", "star_count": n, "is_official": n == 1} for n in range(3)]
+    return web.json_response({"results": found[: int(request.query["n"])]})
 
 
 def _refuse(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:

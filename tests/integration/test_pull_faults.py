@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from common.errors import InvalidArgument, NotFound, ShoalError, Unavailable, Unsupported
+from common.filters import Filters
 from common.reference import parse_reference
 from common.settings import Settings
 from tests.harness.image_store import image_store, leftovers, sweep
@@ -343,3 +344,29 @@ async def test_a_registry_that_is_away_is_said() -> None:
             await pull(registry, store, client)
         with pytest.raises(ShoalError):
             await client.describe(parse_reference("127.0.0.1:9/app"), Credentials())
+
+
+async def test_search_asks_the_registry_that_the_term_names() -> None:
+    async with world() as (registry, _, client):
+        rows = await client.search(f"{registry.host}/web", Credentials(), Filters(), 0)
+        assert [row["name"] for row in rows] == ["web-0", "web-1", "web-2"]
+        official = Filters({"is-official": ["true"]})
+        assert [
+            row["star_count"] for row in await client.search(f"{registry.host}/web", Credentials(), official, 0)
+        ] == [1]
+        assert len(await client.search(f"{registry.host}/web", Credentials(), Filters(), 2)) == 2
+        with pytest.raises(InvalidArgument, match="outside the range"):
+            await client.search("web", Credentials(), Filters(), 101)
+
+
+async def test_a_proxy_of_the_environment_is_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world(insecure_registries=["far.invalid"]) as (registry, store, client):
+        registry.image("1", [tar("a")])
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, f"http://{registry.host}")
+        reference = parse_reference("far.invalid/app:1")
+        await client.ensure(reference)
+        assert store.resolve(str(reference)).tags
+        monkeypatch.setenv("no_proxy", "far.invalid")
+        with pytest.raises(Unavailable, match=r"registry far\.invalid cannot be reached"):
+            await client.ensure(reference)
