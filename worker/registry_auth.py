@@ -6,35 +6,24 @@ Bearer with a token that the challenge's realm gives for the credentials.
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+import ssl
 from typing import Any
 
 import aiohttp
-from msgspec import field
+from yarl import URL
 
 from common.errors import InvalidArgument, Unauthorized, Unavailable, Unsupported
-from common.model.base import EngineSpec
+from common.settings import Settings
+from worker.distribution.credentials import Credentials
+from worker.distribution.endpoints import endpoints, host_of, tls
+from worker.distribution.transport import proxy
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
-_HUB = "registry-1.docker.io"
 
 
-class Credentials(EngineSpec, frozen=True, kw_only=True):
-    """The body of POST /auth; its names are in lower case on the wire."""
-
-    username: str = ""
-    password: str = ""
-    auth: str = ""
-    email: str = ""
-    server_address: str = field(default="", name="serveraddress")
-    identity_token: str = field(default="", name="identitytoken")
-    registry_token: str = field(default="", name="registrytoken")
-
-
-async def check(credentials: Credentials, insecure: Sequence[str]) -> None:
-    """Return when the registry accepts the credentials; `insecure` ones may lack TLS, or a known CA.
+async def check(credentials: Credentials, settings: Settings) -> None:
+    """Return when the registry accepts the credentials.
 
     Raises Unauthorized, Unavailable, InvalidArgument, Unsupported.
     """
@@ -42,13 +31,14 @@ async def check(credentials: Credentials, insecure: Sequence[str]) -> None:
         raise Unsupported("logging in with a token is not supported: use a user name and a password")
     if not credentials.username:
         raise InvalidArgument("a user name is needed to log in: give it with --username")
-    registry = _host(credentials.server_address)
+    registry = host_of(credentials.server_address)
     auth = aiohttp.BasicAuth(credentials.username, credentials.password)
     failure = ""
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
-        for base, verify in _bases(registry, insecure):
+        for endpoint in endpoints(registry, settings, push=True):
+            security = tls(endpoint, settings.registry_certs)
             try:
-                await _log_in(_Registry(session, base, verify), auth)
+                await _log_in(_Registry(session, f"{endpoint.url}/v2/", security), auth)
             except (aiohttp.ClientError, TimeoutError) as error:
                 failure = str(error) or "it does not answer"
             else:
@@ -56,38 +46,16 @@ async def check(credentials: Credentials, insecure: Sequence[str]) -> None:
     raise Unavailable(f"registry {registry} cannot be reached: {failure}")
 
 
-def _host(address: str) -> str:
-    address = re.sub(r"^https?://", "", address).split("/")[0]
-    return _HUB if address in ("", "index.docker.io", "docker.io") else address
-
-
-def _bases(registry: str, insecure: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """(address, whether its certificate must be good) in the order in which they are tried."""
-    if registry in insecure or _is_loopback(registry):
-        yield f"https://{registry}/v2/", False
-        yield f"http://{registry}/v2/", False
-    else:
-        yield f"https://{registry}/v2/", True
-
-
-def _is_loopback(registry: str) -> bool:
-    host = re.sub(r":\d+$", "", registry).strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 class _Registry:
     """Requests to one registry. `base`: its /v2/."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: str, verify: bool) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base: str, security: ssl.SSLContext | bool) -> None:
         self.base = base
         self._session = session
-        self._verify = verify
+        self._security = security
 
     def get(self, url: str, **options: Any) -> aiohttp.client._RequestContextManager:
-        return self._session.get(url, ssl=self._verify, **options)
+        return self._session.get(url, ssl=self._security, proxy=proxy(URL(url)), **options)
 
 
 async def _log_in(registry: _Registry, auth: aiohttp.BasicAuth) -> None:

@@ -173,6 +173,9 @@ def test_tls_by_an_own_ca(tmp_path: Path) -> None:
             (folder / "198.18.99.9:5443").mkdir(parents=True)
             (folder / "198.18.99.9:5443" / "ca.crt").write_bytes(authority.file.read_bytes())
             shoald.docker("push", name)
+            account = '{"username": "me", "password": "any", "serveraddress": "198.18.99.9:5443"}'
+            said = shoald.curl("/auth", "-H", "Content-Type: application/json", "-d", account)
+            assert "Login Succeeded" in said
 
 
 def _forward(shoald: Daemon) -> None:

@@ -12,7 +12,7 @@ from aiohttp import web
 from common import http
 from common.errors import InvalidArgument
 from common.version import VERSION
-from worker import host, registry_auth
+from worker import host
 from worker.api.cluster import Manager
 from worker.api.events import Events
 from worker.api.http import ENGINE_API, MIN_API
@@ -129,8 +129,11 @@ class System:
         return http.answer(answer)
 
     async def auth(self, request: web.Request) -> web.Response:
-        config = await http.body(request, registry_auth.Credentials)
-        await registry_auth.check(config, self._engine.settings.insecure_registries)
+        from worker import registry_auth
+        from worker.distribution.credentials import Credentials
+
+        config = await http.body(request, Credentials)
+        await registry_auth.check(config, self._engine.settings)
         return http.answer({"Status": "Login Succeeded", "IdentityToken": ""})
 
 
