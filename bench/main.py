@@ -24,6 +24,7 @@ NAMES = (
     "scale",
     "failover",
     "pull",
+    "overlay",
 )
 
 

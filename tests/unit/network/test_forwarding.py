@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 
 from common.wire import Peer
 from worker.network import balance, forwarding
 from worker.network.balance import Mesh
 from worker.network.forwarding import Forwarding
+from worker.network.ipam import mac_of
 from worker.network.netlink import Message
 
 ONE = Forwarding({"02:42:0a:00:00:05": "192.0.2.1"}, {"10.0.0.5": "02:42:0a:00:00:05"})
@@ -25,6 +28,8 @@ def test_mac_addresses_follow_from_the_first_family() -> None:
     assert both.neighbours == {"10.0.0.5": "02:42:0a:00:00:05", "fd00::1:5": "02:42:0a:00:00:05"}
     assert forwarding.wanted([peer("fd00::1:5")]).stations == {"02:42:00:01:00:05": "192.0.2.1"}
     assert forwarding.wanted([peer()]) == NONE
+    for text in ("10.1.2.3", "fd00::1:5"):
+        assert list(forwarding.wanted([peer(text)]).stations) == [mac_of(ip_address(text))]
 
 
 def packed(messages: list[Message]) -> list[str]:
