@@ -49,8 +49,8 @@ def underlay_mtu(local: str, otherwise: int) -> int:
     """The largest packet inside a tunnel from this address on."""
     address = ip_address(local)
     with Socket() as sock:
-        index = next((index for index, own in rtnl.addresses(sock) if own == address), 0)
-        name = rtnl.link_names(sock).get(index, "")
+        indices = [index for index, own in rtnl.addresses(sock) if own == address]
+        name = rtnl.link_names(sock)[indices[0]] if indices else ""
         found = rtnl.link(sock, name) if name else None
     return found.mtu - _OVERHEAD[address.version] if found else otherwise
 
