@@ -25,6 +25,7 @@ ROUNDS = 5
 SECONDS = "1"
 SLEEP = ("sleep", "100000")
 PEERS = 1000
+Command = tuple[str, ...]
 _SIDES = (("a", 1), ("b", 2))  # of the VXLAN by hand
 
 
@@ -53,16 +54,15 @@ def _throughputs(made: Formed) -> list[float]:
     vip = found.partition("Name:")[2].split("Address: ")[1].split()[0]
     address = two.run(*server, "hostname", "-I").split()[0]
     _by_hand(one, two)
-    hand = [("ip", "netns", "exec", name) for name, _ in _SIDES]
-    with _listening(two, server), _listening(two, hand[1]):
-        overlay, by_hand, through, direct = medians(
-            ROUNDS,
-            lambda: _throughput(one, client, address),
-            lambda: _throughput(one, hand[0], "10.200.0.2"),
-            lambda: _throughput(one, client, vip),
-            lambda: _throughput(one, client, address),
-        )
-    return [overlay, by_hand, through, direct]
+    ends, containers = (one, two), (client, server)
+    hand = (("ip", "netns", "exec", "a"), ("ip", "netns", "exec", "b"))
+    return medians(
+        ROUNDS,
+        lambda: _throughput(ends, containers, address),
+        lambda: _throughput(ends, hand, "10.200.0.2"),
+        lambda: _throughput(ends, containers, vip),
+        lambda: _throughput(ends, containers, address),
+    )
 
 
 def _by_hand(*hosts: Host) -> None:
@@ -94,30 +94,22 @@ def _container(host: Host, service: str) -> str:
     return host.docker("ps", "-q", "--filter", f"label=com.docker.swarm.service.name={service}").strip()
 
 
-def _inside(host: Host, service: str) -> tuple[str, ...]:
+def _inside(host: Host, service: str) -> Command:
     pid = host.docker("inspect", "-f", "{{.State.Pid}}", _container(host, service)).strip()
     return ("nsenter", "-t", pid, "-n", "--")
 
 
-class _listening:  # noqa: N801
-    """An iperf3 server as long as the `with`."""
-
-    def __init__(self, host: Host, inside: tuple[str, ...]) -> None:
-        self._command = host.command(*inside, "iperf3", "-s", "--forceflush")
-
-    def __enter__(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        while "listening" not in self._process.stdout.readline():
-            assert self._process.poll() is None, "iperf3 does not listen"
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.communicate()
-
-
-def _throughput(host: Host, inside: tuple[str, ...], address: str) -> float:
-    result = json.loads(host.run(*inside, "iperf3", "-c", address, "-t", SECONDS, "--connect-timeout", "3000", "-J"))
+def _throughput(ends: tuple[Host, Host], inside: tuple[Command, Command], address: str) -> float:
+    """Of one TCP stream, to a server that ends with it."""
+    (source, target), (here, there) = ends, inside
+    with subprocess.Popen(
+        target.command(*there, "iperf3", "-s", "-1", "--forceflush"), stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        while "listening" not in server.stdout.readline():
+            assert server.poll() is None, "iperf3 does not listen"
+        result = json.loads(source.run(*here, "iperf3", "-c", address, "-t", SECONDS, "-J"))
+        server.stdout.read()
     return float(result["end"]["sum_received"]["bits_per_second"])
 
 
