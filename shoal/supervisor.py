@@ -20,6 +20,7 @@ from common.settings import Settings
 log = structlog.get_logger()
 _RESTART_DELAY = 0.5  # seconds; doubles up to _RESTART_LIMIT while the manager keeps dying
 _RESTART_LIMIT = 10.0
+_HANDOVER = 5.0  # seconds that a manager may take to make way for another one: it survives worse ends than a kill
 _STEADY = 60.0  # seconds after which a manager counts as one that did not die at once
 
 
@@ -73,7 +74,8 @@ class Supervisor:
         finally:
             changed.cancel()
             self._input = None
-            await _stop(process, self._settings.shutdown_timeout)
+            limit = self._settings.shutdown_timeout
+            await _stop(process, min(limit, _HANDOVER) if self._changed.is_set() else limit)
             self._idle.set()
         if self._changed.is_set():
             return

@@ -110,13 +110,16 @@ class Manager:
         return await self._patiently(lambda: self._forward(request, path))
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]], *, again: bool = True) -> T:
-        """Make the attempt, `again` until a manager that is starting listens. Raises Unavailable where none comes."""
+        """Make the attempt, `again` until a manager that is starting listens. Raises Unavailable where none comes, or where this
+        node has stopped to be a manager meanwhile."""
         clock = asyncio.get_running_loop().time
         patience = clock() + _PATIENCE
         while True:
             try:
                 return await attempt()
             except aiohttp.ClientConnectorError as error:
+                if refusal := self._membership.refusal():
+                    raise Unavailable(refusal) from None
                 if not again or clock() > patience:
                     raise _unavailable(error) from None
             except (aiohttp.ClientError, OSError) as error:

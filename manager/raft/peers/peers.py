@@ -35,6 +35,7 @@ from manager.raft.peers.wire import (
 
 STALLED = 30.0  # seconds in which a snapshot must make some progress
 SILENT = 5.0  # seconds after which a silent stream is asked whether anybody is there
+FAREWELL = 1.0  # seconds that the other side may take to close its end
 UNHEARD = 3000  # ms for which what was sent may stay unacknowledged by the other's kernel
 REFUSED = 4403  # the WebSocket's close code
 
@@ -187,7 +188,7 @@ class Peers:
 
     async def _stream(self, request: web.Request) -> web.WebSocketResponse:
         life = self._living()
-        stream = web.WebSocketResponse(compress=False, heartbeat=SILENT, max_msg_size=LARGEST)
+        stream = web.WebSocketResponse(timeout=FAREWELL, compress=False, heartbeat=SILENT, max_msg_size=LARGEST)
         await stream.prepare(request)
         self._streams[stream] = ""
         try:
