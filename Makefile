@@ -28,7 +28,7 @@ unit: setup
 
 test: lint
 	$(PY) -m pytest -q tests/unit
-	$(PY) -m pytest -q tests/simulation tests/conformance tests/integration tests/chaos
+	$(PY) -m pytest -q -n 2 --dist loadfile tests/simulation tests/conformance tests/integration tests/chaos
 
 # In a virtual machine of its own kernel, with version 2 control groups: four minutes, more on a busy machine.
 test-vms:
