@@ -27,6 +27,9 @@ class Alone:
     def tls_info(self) -> TLSInfo | None:
         return None
 
+    def data_path(self) -> str:
+        return ""
+
     def told(self, message: MembershipMessage) -> None: ...
 
     def refused(self, reason: str) -> None: ...
