@@ -243,12 +243,12 @@ async def _refused(dispatcher: Dispatcher) -> str:
     told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     refuse = dispatcher._refuse
 
-    async def listen(socket: Any, error: BaseException) -> None:
+    async def listen(socket: Any, error: BaseException, peer: Any) -> None:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if not told.done():
             told.set_result(str(error))
-        await refuse(socket, error)
+        await refuse(socket, error, peer)
 
     dispatcher._refuse = listen  # type: ignore[method-assign]
     return await asyncio.wait_for(told, 10)

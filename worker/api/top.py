@@ -12,6 +12,7 @@ from common.http import answer
 from worker.engine.node import Engine
 from worker.runtime.process import run
 
+_PS = ("env", "-u", "COLUMNS", "ps")  # whole lines, however wide the terminal was that the daemon was started from
 _RENAMED_PID = re.compile(r"\s*(\S*)=\s*(PID\S*)")
 
 
@@ -32,8 +33,8 @@ def routes(engine: Engine) -> list[web.RouteDef]:
 
 async def _ps(arguments: list[str], pids: Collection[int]) -> str:
     """ps of these processes only where the arguments allow that, else of all."""
-    chosen = await run(["ps", *arguments, "-q" + ",".join(map(str, pids))]) if pids else None
-    result = chosen if chosen and not chosen.code else await run(["ps", *arguments])
+    chosen = await run([*_PS, *arguments, "-q" + ",".join(map(str, pids))]) if pids else None
+    result = chosen if chosen and not chosen.code else await run([*_PS, *arguments])
     if result.code:
         raise ShoalError(f"error running ps: {result.stderr.decode(errors='replace').strip()}")
     return result.stdout.decode(errors="replace")
