@@ -236,6 +236,7 @@ def test_roles_change_while_a_node_is_down_and_force_ends_what_was_lost() -> Non
         for lost in (third, worker):
             lost.start()
             until(lambda lost=lost: "it was removed" in _trouble(lost), "it hears of it when it comes back", timeout=30)  # type: ignore[misc]
+            lost.stop()  # two of them would be a majority of the old group, and go on by themselves
         made.until_nodes(first, 2, managers=1)
 
 
