@@ -16,12 +16,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from bench.alone import Alone
 from common.errors import NotFound
 from common.model import Network, Task
 from common.settings import Settings
 from common.wire import Assignments, Complete, FromManager, Peer, ServiceEndpoint
 from worker.runtime.base import LogReader
-from worker.session.alone import Alone
 from worker.session.base import Phase, Seen
 from worker.session.client import Session
 from worker.session.dialing import Dialer

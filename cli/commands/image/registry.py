@@ -30,6 +30,13 @@ from cli.show.units import ellipsis
 @name("NAME[:TAG|@DIGEST]", "image")
 @click.pass_obj
 def pull(session: Session, all_tags: bool, platform: str | None, quiet: bool, image: str) -> None:
+    repository, tag = _chosen(image, all_tags=all_tags, quiet=quiet)
+    fetch(session.client, repository, tag, platform=platform, quiet=quiet)
+    print(repository if all_tags else f"{repository}{'@' if ':' in tag else ':'}{tag}")
+
+
+def _chosen(image: str, *, all_tags: bool, quiet: bool) -> tuple[str, str]:
+    """The repository and the tag that a user means; no tag where all are meant."""
     repository, tag = split_reference(image)
     if all_tags and tag:
         raise click.UsageError("tag can't be used with --all-tags/-a")
@@ -37,8 +44,7 @@ def pull(session: Session, all_tags: bool, platform: str | None, quiet: bool, im
         tag = "latest"
         if not quiet:
             print(f"Using default tag: {tag}")
-    fetch(session.client, repository, tag, platform=platform, quiet=quiet)
-    print(repository if all_tags else f"{repository}{'@' if ':' in tag else ':'}{tag}")
+    return repository, tag
 
 
 def fetch(client: Client, repository: str, tag: str, *, platform: str | None = None, quiet: bool = False) -> None:
@@ -55,13 +61,7 @@ def fetch(client: Client, repository: str, tag: str, *, platform: str | None = N
 @name("NAME[:TAG]", "image")
 @click.pass_obj
 def push(session: Session, all_tags: bool, quiet: bool, image: str) -> None:
-    repository, tag = split_reference(image)
-    if all_tags and tag:
-        raise click.UsageError("tag can't be used with --all-tags/-a")
-    if not tag and not all_tags:
-        tag = "latest"
-        if not quiet:
-            print(f"Using default tag: {tag}")
+    repository, tag = _chosen(image, all_tags=all_tags, quiet=quiet)
     path = image_path(repository, "push")
     with session.client.stream("POST", path, query={"tag": tag or None}, headers=image_headers(repository)) as response:
         show_transfer(response.documents(), quiet=quiet)
